@@ -50,18 +50,19 @@ struct log_field {
 void log_write(const struct log *log, enum log_level level, const char *event, const struct log_field *fields,
                size_t count);
 
-#define LOG_FIELDS(...) (struct log_field[]){__VA_ARGS__}, sizeof((struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field)
-#define log_at(log, level, event, ...) \
+/* The array's first element only keeps it from being empty when a line has no fields. */
+#define log_at(log_, level_, event_, ...) \
 	do { \
-		if ((log)->sink && (level) <= (log)->sink->level) { \
-			struct log_field log_fields_[] = {{0}, ##__VA_ARGS__}; \
-			log_write((log), (level), (event), log_fields_ + 1, sizeof log_fields_ / sizeof log_fields_[0] - 1); \
+		if ((log_)->sink && (level_) <= (log_)->sink->level) { \
+			const struct log_field log_fields_[] = {{0}, ##__VA_ARGS__}; \
+			log_write((log_), (level_), (event_), log_fields_ + 1, \
+			          sizeof log_fields_ / sizeof log_fields_[0] - 1); \
 		} \
 	} while (0)
-#define log_error(log, event, ...) log_at((log), LOG_ERROR, (event), ##__VA_ARGS__)
-#define log_warn(log, event, ...) log_at((log), LOG_WARN, (event), ##__VA_ARGS__)
-#define log_info(log, event, ...) log_at((log), LOG_INFO, (event), ##__VA_ARGS__)
-#define log_debug(log, event, ...) log_at((log), LOG_DEBUG, (event), ##__VA_ARGS__)
+#define log_error(log_, event_, ...) log_at((log_), LOG_ERROR, (event_), ##__VA_ARGS__)
+#define log_warn(log_, event_, ...) log_at((log_), LOG_WARN, (event_), ##__VA_ARGS__)
+#define log_info(log_, event_, ...) log_at((log_), LOG_INFO, (event_), ##__VA_ARGS__)
+#define log_debug(log_, event_, ...) log_at((log_), LOG_DEBUG, (event_), ##__VA_ARGS__)
 
 /* A log whose lines also carry `name`=`value`. Copies what it needs. */
 void log_child(struct log *child, const struct log *parent, const char *name, const char *value);

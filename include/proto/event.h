@@ -1,0 +1,82 @@
+/* Response objects and streaming events, written into a buffer by template. Open Responses: ResponseResource and the
+ * Response…StreamingEvent schemas. Pure; nothing is allocated but the buffer's growth. */
+#ifndef SLUICE_PROTO_EVENT_H
+#define SLUICE_PROTO_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "proto/item.h"
+#include "proto/request.h"
+
+enum response_status {
+	RESPONSE_IN_PROGRESS,
+	RESPONSE_COMPLETED,
+	RESPONSE_INCOMPLETE,
+	RESPONSE_FAILED,
+	RESPONSE_CANCELLED,
+};
+
+const char *response_status_name(enum response_status status);
+int response_status_parse(struct str name, enum response_status *out);
+
+struct response_usage {
+	bool known;
+	int64_t input_tokens, cached_tokens, output_tokens, reasoning_tokens;
+};
+
+/* Everything that a response object shows. All borrowed. */
+struct response_view {
+	const char *id;
+	const char *conversation; /* NULL or "": none */
+	const char *previous_response_id; /* NULL or "": none */
+	const char *model;
+	const struct request_settings *settings;
+	int64_t created_s;
+	int64_t completed_s; /* 0: null */
+	enum response_status status;
+	const char *incomplete_reason; /* for INCOMPLETE and CANCELLED ("cancelled") */
+	const char *error_code;        /* for FAILED */
+	const char *error_message;
+	const struct item *output;
+	size_t output_count;
+	struct response_usage usage;
+};
+
+/* Appends the response object (every field that ResponseResource requires). */
+void response_write(struct buf *out, const struct response_view *view);
+
+/* The events that carry a response. The status shown is the view's, but for a stopped one: the terminal event of a
+ * CANCELLED response is response.incomplete and shows status incomplete (PROTOCOL.md). */
+enum event_kind {
+	EVENT_CREATED,     /* response.created */
+	EVENT_IN_PROGRESS, /* response.in_progress */
+	EVENT_ITEM_ADDED,  /* response.output_item.added */
+	EVENT_PART_ADDED,  /* response.content_part.added */
+	EVENT_TEXT_DELTA,  /* response.output_text.delta */
+	EVENT_TEXT_DONE,   /* response.output_text.done */
+	EVENT_PART_DONE,   /* response.content_part.done */
+	EVENT_ITEM_DONE,   /* response.output_item.done */
+	EVENT_TERMINAL,    /* response.completed, .incomplete or .failed, by status */
+};
+
+/* Where an event belongs. */
+struct event_place {
+	uint32_t sequence;
+	uint32_t output_index;
+	uint32_t content_index;
+	const char *item_id; /* NULL for events of the whole response */
+};
+
+void event_write_response(struct buf *out, enum event_kind kind, uint32_t sequence, const struct response_view *view);
+void event_write_item_added(struct buf *out, const struct event_place *place, enum item_role role);
+void event_write_item_done(struct buf *out, const struct event_place *place, const struct item *item);
+void event_write_part_added(struct buf *out, const struct event_place *place); /* an empty output_text */
+void event_write_part_done(struct buf *out, const struct event_place *place, struct str text);
+void event_write_text_delta(struct buf *out, const struct event_place *place, struct str delta); /* the hot one */
+void event_write_text_done(struct buf *out, const struct event_place *place, struct str text);
+/* The event's `type`, as SSE's `event:` line repeats it. */
+const char *event_name(enum event_kind kind, enum response_status status);
+
+#endif

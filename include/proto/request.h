@@ -1,0 +1,52 @@
+/* The request to create a response: Open Responses CreateResponseBody and WebSocketResponseCreateEvent. Every field of the
+ * schema is known here: read, or refused by name. Unknown fields are refused too. Pure. */
+#ifndef SLUICE_PROTO_REQUEST_H
+#define SLUICE_PROTO_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/id.h"
+#include "base/json.h"
+#include "proto/error.h"
+#include "proto/item.h"
+
+#define REQUEST_MODEL_SIZE 128
+
+/* What a response repeats of its request. */
+struct request_settings {
+	char model[REQUEST_MODEL_SIZE]; /* "" when the request named none */
+	char *instructions;             /* owned; NULL when not given */
+	char *metadata;                 /* owned JSON object; NULL when not given. At most 16 pairs, 64 and 512 characters */
+	bool has_temperature, has_top_p, has_max_output_tokens;
+	double temperature;             /* 0 to 2 */
+	double top_p;                   /* 0 to 1 */
+	int64_t max_output_tokens;      /* 16 or more */
+	bool store;                     /* true unless refused */
+};
+
+struct request {
+	struct request_settings settings;
+	char previous_response_id[ID_SIZE]; /* "" for none */
+	struct item_list input;             /* at least one item */
+	bool stream;                        /* HTTP only */
+};
+
+enum request_transport { REQUEST_HTTP, REQUEST_WEBSOCKET };
+
+/* Reads the object. On WebSocket `type` is expected and `stream: true` tolerated, `background: true` and
+ * `stream_options` refused. Fields that have only one supported value take that value or null (tools: [], tool_choice:
+ * "auto", truncation: "disabled", text.format.type: "text", background: false …) and refuse others as `unsupported`.
+ * -1 with a filled error; the request is then empty. `now_ms` dates the ids it makes. */
+int request_read(const struct json *object, enum request_transport transport, int64_t now_ms, struct request *request,
+                 struct api_error *error);
+void request_free(struct request *request);
+void request_settings_free(struct request_settings *settings);
+/* Deep copy; -1 when memory is out. */
+int request_settings_copy(struct request_settings *to, const struct request_settings *from);
+
+/* The settings as a JSON object, and back: how they are stored. */
+void request_settings_write(struct buf *out, const struct request_settings *settings);
+int request_settings_read(struct str json, struct request_settings *settings, struct err *err);
+
+#endif

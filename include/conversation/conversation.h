@@ -1,0 +1,127 @@
+/* Conversations: sealing and opening what the store keeps, and assembling what a model is shown.
+ *
+ * Loop thread only; completions run later and never after the matching cancel. Texts exist in the open only here, in the
+ * response engine and on the way to client and upstream. */
+#ifndef SLUICE_CONVERSATION_CONVERSATION_H
+#define SLUICE_CONVERSATION_CONVERSATION_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "conversation/turn.h"
+#include "proto/event.h"
+#include "proto/item.h"
+#include "proto/request.h"
+#include "seal/keyring.h"
+#include "store/store.h"
+
+struct conversations;     /* the module */
+struct conversation;      /* one open thread: its data key and head, shared by all turns that run in it */
+struct conversation_op;   /* work under way */
+
+struct conversation_deps {
+	struct store *store;
+	const struct seal_keyring *keyring;
+	const struct clock *clock;
+	const struct log *log;
+};
+
+struct conversations *conversations_new(const struct conversation_deps *deps, struct err *err);
+void conversations_free(struct conversations **module); /* nothing may be open or under way */
+
+/* --- a turn's life ------------------------------------------------------------------------------------------------ */
+
+/* A new conversation of this owner, with a fresh data key; nothing is written yet. The caller holds a reference. */
+struct conversation *conversation_start(struct conversations *module, const char *owner, struct err *err);
+struct conversation *conversation_hold(struct conversation *conversation);
+void conversation_release(struct conversation **conversation);
+const char *conversation_id(const struct conversation *conversation);
+
+/* Opens the conversation that a stored response belongs to and rebuilds its turns, root first, up to that response.
+ * `turn` and `conversation` are the callee's references. ERR_NOT_FOUND: no such response of this owner; ERR_CONFLICT: it
+ * is still in progress; ERR_CORRUPT: a record does not verify. */
+typedef void conversation_context_fn(void *owner, struct conversation *conversation, struct turn *turn,
+                                     const struct err *err);
+struct conversation_op *conversation_load(struct conversations *module, const char *owner, const char *response_id,
+                                          conversation_context_fn *done, void *arg);
+
+/* What is kept of a response. All borrowed during the call. */
+struct conversation_entry {
+	const char *response_id;
+	const char *parent_id; /* "" for none */
+	const char *model;
+	const struct request_settings *settings;
+	const struct item_list *input;
+	int64_t created_ms;
+	/* for the end only: */
+	int64_t completed_ms;
+	enum response_status status;
+	const char *reason;        /* incomplete reason or error code; "" if none */
+	const char *error_message; /* "" if none */
+	const struct item *output;
+	size_t output_count;
+	struct str events;         /* the event log as the response layer encodes it: opaque here */
+	struct response_usage usage;
+};
+
+typedef void conversation_written_fn(void *arg, const struct err *err);
+/* Writes that the response is there, in progress, with its input. */
+struct conversation_op *conversation_begin(struct conversation *conversation, const struct conversation_entry *entry,
+                                           conversation_written_fn *done, void *arg);
+/* Writes how it ended, with its output. */
+struct conversation_op *conversation_finish(struct conversation *conversation, const struct conversation_entry *entry,
+                                            conversation_written_fn *done, void *arg);
+
+/* The completion never runs after this. Writes that were handed over still happen. Sets *op to NULL; NULL is fine. */
+void conversation_cancel(struct conversation_op **op);
+
+/* --- reading and deleting ------------------------------------------------------------------------------------------ */
+
+/* A stored response, opened. Freed by conversation_stored_free. */
+struct stored_response {
+	char id[ID_SIZE];
+	char conversation[ID_SIZE];
+	char parent[ID_SIZE];
+	char model[REQUEST_MODEL_SIZE];
+	struct request_settings settings;
+	struct item_list input;
+	struct item_list output;
+	int64_t created_ms, completed_ms;
+	enum response_status status;
+	char reason[64];
+	char *error_message; /* owned; NULL if none */
+	struct buf events;
+	struct response_usage usage;
+};
+void stored_response_free(struct stored_response **stored);
+/* Fills a view that borrows from `stored`. */
+void stored_response_view(const struct stored_response *stored, struct response_view *view);
+
+/* `stored` belongs to the callee. */
+typedef void conversation_response_fn(void *arg, struct stored_response *stored, const struct err *err);
+struct conversation_op *conversation_read_response(struct conversations *module, const char *owner, const char *id,
+                                                   conversation_response_fn *done, void *arg);
+struct conversation_op *conversation_delete_response(struct conversations *module, const char *owner, const char *id,
+                                                     conversation_written_fn *done, void *arg);
+/* Destroys the data keys, then the rows. */
+struct conversation_op *conversation_delete(struct conversations *module, const char *owner, const char *id,
+                                            conversation_written_fn *done, void *arg);
+
+struct conversation_summary {
+	char id[ID_SIZE];
+	char last_response[ID_SIZE];
+	int64_t created_ms, updated_ms;
+	char title[128]; /* the first words of the first message, or "" */
+};
+typedef void conversation_list_fn(void *arg, const struct conversation_summary *rows, size_t count, bool more,
+                                  const struct err *err);
+struct conversation_op *conversation_list(struct conversations *module, const char *owner, const char *after,
+                                          uint32_t limit, bool ascending, conversation_list_fn *done, void *arg);
+
+/* The items along the path from the first turn to the conversation's latest response, in order. Borrowed. */
+typedef void conversation_items_fn(void *arg, const struct item *const *items, size_t count, const struct err *err);
+struct conversation_op *conversation_items(struct conversations *module, const char *owner, const char *id,
+                                           conversation_items_fn *done, void *arg);
+
+#endif

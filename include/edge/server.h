@@ -1,0 +1,65 @@
+/* The edge: everything that touches the network on the clients' side. libwebsockets on the libuv loop: WebSocket
+ * sessions, the HTTP API, SSE, the page. The sole user of libwebsockets. Loop thread only. */
+#ifndef SLUICE_EDGE_SERVER_H
+#define SLUICE_EDGE_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "auth/auth.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "conversation/conversation.h"
+#include "limit/gcra.h"
+#include "response/engine.h"
+
+struct edge;
+
+struct edge_options {
+	const char *address;        /* to bind: 127.0.0.1, ::1, 0.0.0.0 */
+	uint16_t port;              /* 0: a free one */
+	const char *www;            /* folder of the page, read whole at start; "" or NULL: none */
+	const char *const *origins; /* further allowed Origins */
+	size_t origin_count;
+	uint32_t max_connections;
+	uint32_t max_connections_per_address;
+	size_t max_message;         /* bytes of a WebSocket message or an HTTP body */
+	struct gcra_rate requests;  /* per connection */
+	struct gcra_rate bytes;     /* per connection: what clients send */
+	struct gcra_rate http_requests; /* per user, for HTTP requests, whose connections come and go */
+	uint32_t max_in_flight;     /* responses of one connection */
+	uint32_t max_queued;        /* turns that wait */
+	uint32_t abuse_refusals;    /* refused requests within a minute before the connection is closed with 1008 */
+	int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
+	int64_t ping_interval_ms, pong_timeout_ms;
+	int64_t connection_lifetime_ms;
+};
+
+struct edge_deps {
+	uv_loop_t *loop;
+	const struct clock *clock;
+	const struct log *log;
+	struct metrics *metrics;
+	struct auth *auth;
+	struct conversations *conversations;
+	struct engine *engine;
+	struct upstream *upstream;  /* for /v1/models */
+	struct store *store;        /* its health only, for /readyz */
+};
+
+/* Listens when it returns. */
+struct edge *edge_new(const struct edge_options *options, const struct edge_deps *deps, struct err *err);
+uint16_t edge_port(const struct edge *edge);
+
+/* Stops accepting; tells every WebSocket `sluice:draining`; sessions without work are closed with 1012, the others when
+ * their turns have ended. /readyz says 503. */
+void edge_drain(struct edge *edge);
+size_t edge_connection_count(const struct edge *edge);
+/* Closes what is left, at once, and frees everything; afterwards the loop must run until it has nothing to do. */
+void edge_free(struct edge **edge);
+
+#endif

@@ -1,0 +1,122 @@
+/* The response engine: a response is a log of events, whoever watches it is a cursor.
+ *
+ * Loop thread only. A response lives while it runs and as long as a cursor is on it; afterwards what was stored is read
+ * through the conversation layer. Callbacks of a cursor never run inside the call that opened it.
+ *
+ *   engine_create -> (refused) | ready … ready, the terminal event last */
+#ifndef SLUICE_RESPONSE_ENGINE_H
+#define SLUICE_RESPONSE_ENGINE_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "conversation/conversation.h"
+#include "proto/error.h"
+#include "proto/event.h"
+#include "proto/request.h"
+#include "upstream/client.h"
+
+struct engine;
+struct response;
+struct cursor;
+
+struct engine_options {
+	const char *default_model; /* for a request that names none; "" takes the upstream's first */
+	uint32_t max_live;         /* responses of all users at once */
+};
+
+struct engine_deps {
+	uv_loop_t *loop;
+	const struct clock *clock;
+	const struct log *log;
+	struct metrics *metrics;
+	struct conversations *conversations;
+	struct upstream *upstream;
+};
+
+struct engine *engine_new(const struct engine_options *options, const struct engine_deps *deps, struct err *err);
+/* Nothing may be live (see engine_abort_all). Close callbacks run on the loop afterwards. */
+void engine_free(struct engine **engine);
+
+/* --- cursors ------------------------------------------------------------------------------------------------------ */
+
+struct cursor_sink {
+	/* Events wait to be read with cursor_next. Called once for all that one wake-up brought; not again before the
+	 * cursor was read to its end. */
+	void (*ready)(struct cursor *cursor);
+	/* The response never began (unknown parent, storage, overload): no event was or will be seen; the cursor is closed.
+	 * `error` is borrowed. */
+	void (*refused)(struct cursor *cursor, const struct api_error *error);
+};
+
+/* Embedded by whoever watches; zeroed means closed. Fields are the engine's. */
+struct cursor {
+	struct list link;
+	struct response *response; /* held; NULL when closed */
+	uint32_t next;             /* sequence number of the event wanted next */
+	bool told;                 /* ready was called, and not all was read since */
+	const struct cursor_sink *sink;
+	void *owner;               /* the watcher's own */
+};
+
+/* Watches from event `next` on. If events are there already, ready is called later, from the loop. */
+void cursor_open(struct cursor *cursor, struct response *response, uint32_t next, const struct cursor_sink *sink,
+                 void *owner);
+/* Lets go. The last cursor's closing stops a running response that is not stored. A closed one is left alone. */
+void cursor_close(struct cursor *cursor);
+/* Appends the next event as JSON to `out` and steps on; `name` (may be NULL) gets its type. False: none is there now. */
+bool cursor_next(struct cursor *cursor, struct buf *out, const char **name);
+/* Whether the terminal event was read. */
+bool cursor_finished(const struct cursor *cursor);
+
+/* --- responses ---------------------------------------------------------------------------------------------------- */
+
+struct engine_start {
+	const char *owner;       /* user id */
+	struct request *request; /* taken over, whatever comes back; left empty */
+	/* The turn that the connection remembers under request->previous_response_id, with its conversation (NULL if it is
+	 * not stored). Both NULL: the parent, if one is named, is read from the store. Borrowed. */
+	struct turn *parent;
+	struct conversation *parent_conversation;
+	const struct log *log; /* of the connection; borrowed during the call */
+};
+
+/* Starts a response and opens `cursor` on it from event 0. -1 with an error that can be told at once (unknown model, too
+ * many live, draining, memory). */
+int engine_create(struct engine *engine, const struct engine_start *start, struct cursor *cursor,
+                  const struct cursor_sink *sink, void *owner, struct api_error *error);
+
+/* A live response of this user, or NULL. Borrowed: valid until the loop runs on, or while a cursor is on it. */
+struct response *engine_find(struct engine *engine, const char *owner, struct str id);
+
+const char *response_id(const struct response *response);
+/* Fills a view of it as it is now; borrows from the response. */
+void response_view(const struct response *response, struct response_view *view);
+enum response_status response_status(const struct response *response);
+/* Whether its terminal event is in the log. */
+bool response_ended(const struct response *response);
+/* For a FAILED response: the error as an HTTP client should get it. 0, or -1 when it did not fail. */
+int response_failure(const struct response *response, struct api_error *error);
+/* After its end: the turn it became, and its conversation (NULL if not stored). Borrowed; hold them to keep them. */
+struct turn *response_turn(const struct response *response);
+struct conversation *response_conversation(const struct response *response);
+/* Stops it: the upstream connection is closed at once, what came is kept; one terminal event follows, later. No effect
+ * once it is ending. */
+void response_cancel(struct response *response);
+
+/* --- the end of the process ---------------------------------------------------------------------------------------- */
+
+/* From now on engine_create refuses with DRAINING. */
+void engine_drain(struct engine *engine);
+size_t engine_live_count(const struct engine *engine);
+/* Called, later, whenever the last live response has ended. One listener. */
+void engine_on_idle(struct engine *engine, void (*idle)(void *owner), void *owner);
+/* Ends every live response as incomplete with this reason; they commit and send their terminal events as usual. */
+void engine_interrupt_all(struct engine *engine, const char *reason);
+
+#endif

@@ -30,6 +30,9 @@ struct conversation_deps {
 struct conversations *conversations_new(const struct conversation_deps *deps, struct err *err);
 void conversations_free(struct conversations **module); /* nothing may be open or under way */
 
+/* 0 while the store takes writes, else -1 with what is wrong: for /readyz. */
+int conversations_health(const struct conversations *module, struct err *err);
+
 /* --- a turn's life ------------------------------------------------------------------------------------------------ */
 
 /* A new conversation of this owner, with a fresh data key; nothing is written yet. The caller holds a reference. */

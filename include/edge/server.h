@@ -47,8 +47,6 @@ struct edge_deps {
 	struct auth *auth;
 	struct conversations *conversations;
 	struct engine *engine;
-	struct upstream *upstream;  /* for /v1/models */
-	struct store *store;        /* its health only, for /readyz */
 };
 
 /* Listens when it returns. */

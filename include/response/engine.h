@@ -91,6 +91,11 @@ struct engine_start {
 int engine_create(struct engine *engine, const struct engine_start *start, struct cursor *cursor,
                   const struct cursor_sink *sink, void *owner, struct api_error *error);
 
+/* The models that a request may name, as upstream_models gives them: for GET /v1/models. */
+size_t engine_models(struct engine *engine, char *const **names);
+/* Whether the upstream's model list was ever read: told by /readyz. */
+bool engine_upstream_known(const struct engine *engine);
+
 /* A live response of this user, or NULL. Borrowed: valid until the loop runs on, or while a cursor is on it. */
 struct response *engine_find(struct engine *engine, const char *owner, struct str id);
 

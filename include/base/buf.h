@@ -34,7 +34,8 @@ void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(pr
 void buf_consume(struct buf *b, size_t count); /* drops bytes from the front */
 struct str buf_str(const struct buf *b);       /* a view, valid until the next change */
 char *buf_text(struct buf *b);                 /* puts a NUL behind the content (not counted); NULL when failed */
-/* Hands the content over as a mem_alloc'ed NUL-terminated text; the buffer is empty afterwards. NULL when failed. */
+/* Hands the content over as a mem_alloc'ed NUL-terminated text; NULL when failed. Either way the buffer is BUF_INIT
+ * afterwards and needs no buf_free. */
 char *buf_take_text(struct buf *b);
 
 #endif

@@ -18,17 +18,19 @@
 /* --- the gate (RFC 8259, and stricter) --------------------------------------------------------------------------
  * Refuses: invalid UTF-8, raw control characters in strings, \u0000, unpaired surrogate escapes, nesting deeper than
  * 32, more than 10,000 tokens, duplicate keys in an object (compared after unescaping), malformed numbers, numbers
- * whose magnitude a double can't hold, anything behind the value. */
+ * too large for a double (one too small reads as 0) or longer than 63 characters, anything behind the value. */
 #define JSON_MAX_DEPTH 32
 #define JSON_MAX_TOKENS 10000 /* a token: a string, number, literal, key, '{' or '[' */
 
-/* 0, or -1 with ERR_INVALID and a text that says what and at which byte. */
+/* 0, or -1 with ERR_INVALID and a text that says what and at which byte (from 0), or with ERR_MEMORY. */
 int json_check(struct str text, struct err *err);
 
 /* --- reading ---------------------------------------------------------------------------------------------------- */
 enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
 struct json; /* a value in a parsed tree; borrowed from the root */
+
+/* Every reading function takes NULL and treats it as null. */
 
 struct json *json_parse(struct str text, struct err *err); /* NULL on refusal; the caller frees the root */
 void json_free(struct json **root);
@@ -43,13 +45,14 @@ size_t json_count(const struct json *container);
 struct str json_str(const struct json *value); /* the text of a string; STR_NONE for anything else */
 bool json_is_true(const struct json *value);
 double json_number(const struct json *value);  /* 0 unless a number */
-/* An integral number within int64 and exactly representable; -1 otherwise. */
+/* An integral number up to 2^53 - 1 either way, where a double is exact; -1 otherwise. */
 int json_integer(const struct json *value, int64_t *out);
 /* Appends the value as compact JSON. */
 void json_print(const struct json *value, struct buf *out);
 
 /* --- writing ---------------------------------------------------------------------------------------------------- */
-/* Appends `s` escaped, without quotes: for templates. Invalid UTF-8 is written as U+FFFD. '<' stays as it is. */
+/* Appends `s` escaped, without quotes: for templates. Invalid UTF-8 and NUL are written as U+FFFD, so that the gate
+ * passes whatever is written here. '<' stays as it is. */
 void json_escape(struct buf *out, struct str s);
 /* The same with quotes. */
 void json_append_string(struct buf *out, struct str s);
@@ -69,7 +72,7 @@ void jw_key_str(struct json_writer *w, struct str key);
 void jw_str(struct json_writer *w, struct str value);
 void jw_text(struct json_writer *w, const char *value); /* NULL writes null */
 void jw_int(struct json_writer *w, int64_t value);
-void jw_double(struct json_writer *w, double value); /* shortest form that reads back the same */
+void jw_double(struct json_writer *w, double value); /* the fewest digits that read back the same; NaN: null */
 void jw_bool(struct json_writer *w, bool value);
 void jw_null(struct json_writer *w);
 void jw_raw(struct json_writer *w, struct str json); /* an already encoded value */

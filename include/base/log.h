@@ -46,7 +46,9 @@ struct log_field {
 /* The two fields of an error: its code and text. */
 #define LOG_ERR(err) LOG_S("error", err_code_name((err)->code)), LOG_S("detail", (err)->text)
 
-/* `fields` is at most 16 long. Lines are cut at 2,048 bytes. */
+/* Control characters are written as JSON escapes in every format. Values with spaces, quotes, '=' or anything beyond
+ * ASCII are quoted in text. `fields` is at most 16 long. A line has at most 2,048 bytes; one that had to be cut says
+ * so in its last field, `cut=true`, and stays well-formed. Allocates nothing; errno is left as it was. */
 void log_write(const struct log *log, enum log_level level, const char *event, const struct log_field *fields,
                size_t count);
 
@@ -64,7 +66,7 @@ void log_write(const struct log *log, enum log_level level, const char *event, c
 #define log_info(log_, event_, ...) log_at((log_), LOG_INFO, (event_), ##__VA_ARGS__)
 #define log_debug(log_, event_, ...) log_at((log_), LOG_DEBUG, (event_), ##__VA_ARGS__)
 
-/* A log whose lines also carry `name`=`value`. Copies what it needs. */
+/* A log whose lines also carry `name`=`value`. Copies what it needs; `child` may be `parent`. */
 void log_child(struct log *child, const struct log *parent, const char *name, const char *value);
 
 int log_level_parse(struct str text, enum log_level *out);   /* "error" "warn" "info" "debug" */

@@ -3,6 +3,7 @@
 #ifndef SLUICE_BASE_MAP_H
 #define SLUICE_BASE_MAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -23,13 +23,14 @@ bool str_equal_nocase(struct str a, struct str b);         /* ASCII only */
 bool str_starts(struct str a, const char *prefix);
 struct str str_trim(struct str a);                         /* spaces and tabs off both ends */
 struct str str_skip(struct str a, size_t count);           /* without its first bytes; past the end gives empty */
-/* Cuts `*rest` at the first `separator`: returns what stood before it and leaves what is behind it. */
+/* Cuts `*rest` at the first `separator`: returns what stood before it and leaves what is behind it. Without one,
+ * returns all and leaves STR_NONE; behind a last separator an empty view is left whose data is not NULL. */
 struct str str_cut(struct str *rest, char separator);
 int str_find_char(struct str a, char c, size_t *at);       /* 0 and *at, or -1 */
 
 /* Copies into a fixed array with a NUL; -1 and an empty `to` when it does not fit or holds a NUL. */
 int str_copy(char *to, size_t size, struct str from);
-/* As str_copy, but cuts at a UTF-8 boundary what does not fit. */
+/* As str_copy, but cuts at a UTF-8 boundary what does not fit, and at a NUL. */
 void str_copy_cut(char *to, size_t size, struct str from);
 
 /* Decimal only, the whole view, no sign except str_to_i64's leading '-'. -1 on anything else or overflow. */

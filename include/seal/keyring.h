@@ -49,10 +49,10 @@ struct seal_dek_binding {
 struct seal_dek *seal_dek_new(void);
 void seal_dek_free(struct seal_dek **dek);
 /* SECURITY.md "wrapped DEK, 116": 'K' ver alg 0, kek_id, nonce, commitment, ciphertext, tag. */
-int seal_dek_wrap(const struct seal_keyring *keyring, const struct seal_dek *dek, const struct seal_dek_binding *binding,
-                  uint8_t out[static SEAL_WRAPPED_DEK_SIZE], struct err *err);
+int seal_dek_wrap(const struct seal_keyring *keyring, const struct seal_dek *dek,
+		  const struct seal_dek_binding *binding, uint8_t out[static SEAL_WRAPPED_DEK_SIZE], struct err *err);
 /* ERR_CORRUPT when it does not open under this binding, ERR_NOT_FOUND when another KEK wrapped it. */
 struct seal_dek *seal_dek_unwrap(const struct seal_keyring *keyring, const uint8_t *wrapped, size_t length,
-                                 const struct seal_dek_binding *binding, struct err *err);
+				 const struct seal_dek_binding *binding, struct err *err);
 
 #endif

@@ -19,19 +19,19 @@ struct seal_record_binding {
 	char owner[ID_SIZE];
 	char thread[ID_SIZE];
 	char response[ID_SIZE];
-	uint32_t number;  /* of the record within its thread, from 1 */
-	uint32_t kind;    /* what the caller stores: a number of its own */
-	uint32_t schema;  /* version of the text's form */
+	uint32_t number; /* of the record within its thread, from 1 */
+	uint32_t kind;   /* what the caller stores: a number of its own */
+	uint32_t schema; /* version of the text's form */
 	int64_t created_ms;
 };
 
 /* Appends the sealed record to `out`: 'M' ver alg flags, epoch, nonce, commitment, ciphertext, tag. The text is padded
  * first (256-byte steps to 4 KiB, PADMÉ above). */
 int seal_record(const struct seal_dek *dek, uint32_t epoch, const struct seal_record_binding *binding, struct str text,
-                struct buf *out, struct err *err);
+		struct buf *out, struct err *err);
 /* Appends the text to `out`. ERR_CORRUPT when it does not open. */
 int seal_record_open(const struct seal_dek *dek, const struct seal_record_binding *binding, struct str sealed,
-                     struct buf *out, struct err *err);
+		     struct buf *out, struct err *err);
 /* The epoch a sealed record names, before it is opened. ERR_CORRUPT on anything that is no record. */
 int seal_record_epoch(struct str sealed, uint32_t *epoch, struct err *err);
 /* Copies the commitment out of a sealed record: what the chain runs over. */
@@ -47,10 +47,10 @@ struct seal_head {
 
 /* Puts one more record on the chain; number must be above last_number (else ERR_INVALID). */
 int seal_head_extend(struct seal_head *head, const struct seal_dek *dek, uint32_t number,
-                     const uint8_t commitment[static SEAL_COMMITMENT_SIZE], struct err *err);
+		     const uint8_t commitment[static SEAL_COMMITMENT_SIZE], struct err *err);
 /* The 32 bytes to store, over all of head, bound to the thread. */
 void seal_head_mac(const struct seal_head *head, const struct seal_dek *dek, const char *thread,
-                   uint8_t mac[static SEAL_HEAD_SIZE]);
+		   uint8_t mac[static SEAL_HEAD_SIZE]);
 /* Constant-time comparison of 32 bytes; 0 when equal, -1 otherwise. */
 int seal_equal32(const uint8_t a[static 32], const uint8_t b[static 32]);
 

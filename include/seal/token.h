@@ -23,7 +23,7 @@ void seal_token_make(struct seal_token *token, const char *prefix);
 int seal_token_id(struct str text, const char *prefix, char id[static SEAL_TOKEN_ID_SIZE]);
 /* BLAKE2b-256(key, text). `key` is a seal_subkey for the purpose. */
 void seal_token_hash(const uint8_t key[static SEAL_SUBKEY_SIZE], struct str text,
-                     uint8_t hash[static SEAL_TOKEN_HASH_SIZE]);
+		     uint8_t hash[static SEAL_TOKEN_HASH_SIZE]);
 void seal_wipe(void *memory, size_t length);
 void seal_random(void *out, size_t length);
 

@@ -4,6 +4,7 @@
 #define SLUICE_PROTO_ERROR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -80,9 +81,21 @@ const struct api_error_row *api_error_row(enum api_error_code code);
 int api_error_set(struct api_error *error, enum api_error_code code, const char *param, const char *format, ...)
         __attribute__((format(printf, 4, 5)));
 
+/* A header that goes with an answer: its name in lower case (static) and its value. */
+struct api_header {
+	const char *name;
+	char value[32];
+};
+
+#define API_ERROR_HEADERS 5
+/* The x-ratelimit-*-requests headers of a limit state; 0 of them when it is not known. */
+size_t api_limit_headers(const struct api_limit_state *state, struct api_header headers[static 3]);
+/* The same for an error, and retry-after (seconds, rounded up) and retry-after-ms when it has one. How many there are. */
+size_t api_error_headers(const struct api_error *error, struct api_header headers[static API_ERROR_HEADERS]);
+
 /* {"error":{"message","type","param","code"}} of HTTP */
 void api_error_write_body(struct buf *out, const struct api_error *error);
-/* {"type":"error","status",…,"error":{…,"retry_after_ms","headers"}} of WebSocket */
+/* {"type":"error","status",…,"error":{…,"retry_after_ms","headers"},"headers"} of WebSocket; headers only when there are any */
 void api_error_write_event(struct buf *out, const struct api_error *error);
 
 #endif

@@ -1,0 +1,305 @@
+#include "proto/event.h"
+
+#include <string.h>
+
+#include "base/json.h"
+
+#define EMPTY_PART "{\"type\":\"output_text\",\"text\":\"\",\"annotations\":[],\"logprobs\":[]}"
+
+static const char *const status_names[] = {[RESPONSE_IN_PROGRESS] = "in_progress",
+					   [RESPONSE_COMPLETED] = "completed",
+					   [RESPONSE_INCOMPLETE] = "incomplete",
+					   [RESPONSE_FAILED] = "failed",
+					   [RESPONSE_CANCELLED] = "cancelled"};
+
+const char *response_status_name(enum response_status status) {
+	return status_names[status];
+}
+
+int response_status_parse(struct str name, enum response_status *out) {
+	for (size_t i = 0; i < sizeof status_names / sizeof status_names[0]; i++) {
+		if (str_is(name, status_names[i])) {
+			*out = (enum response_status)i;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+const char *event_name(enum event_kind kind, enum response_status status) {
+	static const char *const names[] = {[EVENT_CREATED] = "response.created",
+					    [EVENT_IN_PROGRESS] = "response.in_progress",
+					    [EVENT_ITEM_ADDED] = "response.output_item.added",
+					    [EVENT_PART_ADDED] = "response.content_part.added",
+					    [EVENT_TEXT_DELTA] = "response.output_text.delta",
+					    [EVENT_TEXT_DONE] = "response.output_text.done",
+					    [EVENT_PART_DONE] = "response.content_part.done",
+					    [EVENT_ITEM_DONE] = "response.output_item.done",
+					    [EVENT_TERMINAL] = "response.incomplete"};
+	if (kind == EVENT_TERMINAL && status == RESPONSE_COMPLETED) {
+		return "response.completed";
+	}
+	if (kind == EVENT_TERMINAL && status == RESPONSE_FAILED) {
+		return "response.failed";
+	}
+	return names[kind];
+}
+
+/* --- the response object ---------------------------------------------------------------------------------------- */
+
+/* A text, or null when it is empty. */
+static void write_text_or_null(struct json_writer *w, const char *key, const char *text) {
+	jw_key(w, key);
+	jw_text(w, text && text[0] ? text : NULL);
+}
+
+static void write_number_or(struct json_writer *w, const char *key, bool has, double value) {
+	jw_key(w, key);
+	jw_double(w, has ? value : 1);
+}
+
+static void write_ending(struct json_writer *w, const struct response_view *view) {
+	bool stopped = view->status == RESPONSE_INCOMPLETE || view->status == RESPONSE_CANCELLED;
+	jw_key(w, "incomplete_details");
+	if (stopped && view->incomplete_reason) {
+		jw_object(w);
+		jw_key(w, "reason");
+		jw_text(w, view->incomplete_reason);
+		jw_object_end(w);
+	} else {
+		jw_null(w);
+	}
+	jw_key(w, "error");
+	if (view->status == RESPONSE_FAILED) {
+		jw_object(w);
+		jw_key(w, "code");
+		jw_text(w, view->error_code ? view->error_code : "internal_error");
+		jw_key(w, "message");
+		jw_text(w, view->error_message ? view->error_message : "");
+		jw_object_end(w);
+	} else {
+		jw_null(w);
+	}
+}
+
+static void write_usage(struct json_writer *w, const struct response_usage *usage) {
+	jw_key(w, "usage");
+	if (!usage->known) {
+		jw_null(w);
+		return;
+	}
+	jw_object(w);
+	jw_key(w, "input_tokens");
+	jw_int(w, usage->input_tokens);
+	jw_key(w, "input_tokens_details");
+	jw_object(w);
+	jw_key(w, "cached_tokens");
+	jw_int(w, usage->cached_tokens);
+	jw_object_end(w);
+	jw_key(w, "output_tokens");
+	jw_int(w, usage->output_tokens);
+	jw_key(w, "output_tokens_details");
+	jw_object(w);
+	jw_key(w, "reasoning_tokens");
+	jw_int(w, usage->reasoning_tokens);
+	jw_object_end(w);
+	jw_key(w, "total_tokens");
+	jw_int(w, usage->input_tokens + usage->output_tokens);
+	jw_object_end(w);
+}
+
+static void write_output(struct json_writer *w, const struct response_view *view) {
+	jw_key(w, "output");
+	jw_array(w);
+	for (size_t i = 0; i < view->output_count; i++) {
+		/* An empty raw value sees to the comma. */
+		jw_raw(w, STR_NONE);
+		item_write(w->out, &view->output[i]);
+	}
+	jw_array_end(w);
+}
+
+static void write_settings(struct json_writer *w, const struct request_settings *settings) {
+	jw_key(w, "instructions");
+	jw_text(w, settings->instructions);
+	jw_key(w, "max_output_tokens");
+	if (settings->has_max_output_tokens) {
+		jw_int(w, settings->max_output_tokens);
+	} else {
+		jw_null(w);
+	}
+	write_number_or(w, "temperature", settings->has_temperature, settings->temperature);
+	write_number_or(w, "top_p", settings->has_top_p, settings->top_p);
+	jw_key(w, "store");
+	jw_bool(w, settings->store);
+	jw_key(w, "metadata");
+	jw_raw(w, settings->metadata ? str_of(settings->metadata) : STR("{}"));
+}
+
+void response_write(struct buf *out, const struct response_view *view) {
+	struct json_writer w = json_writer(out);
+	jw_object(&w);
+	jw_key(&w, "id");
+	jw_text(&w, view->id);
+	jw_key(&w, "object");
+	jw_text(&w, "response");
+	jw_key(&w, "created_at");
+	jw_int(&w, view->created_s);
+	jw_key(&w, "completed_at");
+	if (view->completed_s > 0) {
+		jw_int(&w, view->completed_s);
+	} else {
+		jw_null(&w);
+	}
+	jw_key(&w, "status");
+	jw_text(&w, status_names[view->status]);
+	write_ending(&w, view);
+	jw_key(&w, "model");
+	jw_text(&w, view->model ? view->model : "");
+	write_text_or_null(&w, "previous_response_id", view->previous_response_id);
+	jw_key(&w, "conversation");
+	if (view->conversation && view->conversation[0]) {
+		jw_object(&w);
+		jw_key(&w, "id");
+		jw_text(&w, view->conversation);
+		jw_object_end(&w);
+	} else {
+		jw_null(&w);
+	}
+	write_settings(&w, view->settings);
+	write_output(&w, view);
+	write_usage(&w, &view->usage);
+	/* What ResponseResource requires and a request of this version can't change (see request.c). */
+	static const char fixed[] = ",\"tools\":[],\"tool_choice\":\"auto\",\"parallel_tool_calls\":true"
+				    ",\"max_tool_calls\":null,\"truncation\":\"disabled\""
+				    ",\"text\":{\"format\":{\"type\":\"text\"}},\"reasoning\":null"
+				    ",\"presence_penalty\":0,\"frequency_penalty\":0,\"top_logprobs\":0"
+				    ",\"background\":false,\"service_tier\":\"default\""
+				    ",\"safety_identifier\":null,\"prompt_cache_key\":null";
+	buf_append(out, fixed, sizeof fixed - 1);
+	jw_object_end(&w);
+}
+
+/* --- events ----------------------------------------------------------------------------------------------------- */
+
+void event_write_response(struct buf *out, enum event_kind kind, uint32_t sequence, const struct response_view *view) {
+	struct response_view shown = *view;
+	if (kind == EVENT_TERMINAL) {
+		if (view->status == RESPONSE_CANCELLED) {
+			shown.status = RESPONSE_INCOMPLETE;
+			shown.incomplete_reason = "cancelled";
+		}
+	} else {
+		/* As it was when the event happened, so that a replay gives the bytes that were sent live. */
+		shown.status = RESPONSE_IN_PROGRESS;
+		shown.completed_s = 0;
+		shown.output_count = 0;
+		shown.usage = (struct response_usage){0};
+	}
+	struct json_writer w = json_writer(out);
+	jw_object(&w);
+	jw_key(&w, "type");
+	jw_text(&w, event_name(kind, view->status));
+	jw_key(&w, "sequence_number");
+	jw_int(&w, sequence);
+	jw_key(&w, "response");
+	response_write(out, &shown);
+	jw_object_end(&w);
+}
+
+#define TEMPLATE_SIZE 256 /* all of an event's fixed text and numbers; the id and the text come on top */
+
+/* Copies a piece of text to `at` and returns the place behind it: the caller has made room for all pieces at once. */
+static char *put(char *at, const char *bytes, size_t length) {
+	memcpy(at, bytes, length);
+	return at + length;
+}
+
+#define PUT(at, literal) put((at), (literal), sizeof(literal) - 1)
+
+static char *put_u32(char *at, uint32_t value) {
+	char digits[10];
+	size_t first = sizeof digits;
+	do {
+		digits[--first] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value > 0);
+	return put(at, digits + first, sizeof digits - first);
+}
+
+/* {"type":NAME,"sequence_number":…,"item_id":…,"output_index":…,"content_index":…,  with room for `more` bytes behind it.
+ * Ids are of our own making or passed id_copy: nothing in them needs an escape. */
+static bool open_event(struct buf *out, struct str name, const struct event_place *place, size_t more) {
+	size_t id_length = strlen(place->item_id);
+	if (!buf_reserve(out, TEMPLATE_SIZE + id_length + more)) {
+		return false;
+	}
+	char *at = PUT(out->data + out->length, "{\"type\":\"");
+	at = put(at, name.data, name.length);
+	at = PUT(at, "\",\"sequence_number\":");
+	at = put_u32(at, place->sequence);
+	at = PUT(at, ",\"item_id\":\"");
+	at = put(at, place->item_id, id_length);
+	at = PUT(at, "\",\"output_index\":");
+	at = put_u32(at, place->output_index);
+	at = PUT(at, ",\"content_index\":");
+	at = put_u32(at, place->content_index);
+	out->length = (size_t)(at - out->data);
+	return true;
+}
+
+void event_write_text_delta(struct buf *out, const struct event_place *place, struct str delta) {
+	if (!open_event(out, STR("response.output_text.delta"), place, delta.length)) {
+		return;
+	}
+	buf_append(out, ",\"delta\":\"", 10);
+	json_escape(out, delta);
+	buf_append(out, "\",\"logprobs\":[]}", 16);
+}
+
+void event_write_text_done(struct buf *out, const struct event_place *place, struct str text) {
+	if (!open_event(out, STR("response.output_text.done"), place, text.length)) {
+		return;
+	}
+	buf_append_text(out, ",\"text\":\"");
+	json_escape(out, text);
+	buf_append_text(out, "\",\"logprobs\":[]}");
+}
+
+void event_write_part_added(struct buf *out, const struct event_place *place) {
+	if (open_event(out, STR("response.content_part.added"), place, 0)) {
+		buf_append_text(out, ",\"part\":" EMPTY_PART "}");
+	}
+}
+
+void event_write_part_done(struct buf *out, const struct event_place *place, struct str text) {
+	if (!open_event(out, STR("response.content_part.done"), place, text.length)) {
+		return;
+	}
+	buf_append_text(out, ",\"part\":{\"type\":\"output_text\",\"text\":\"");
+	json_escape(out, text);
+	buf_append_text(out, "\",\"annotations\":[],\"logprobs\":[]}}");
+}
+
+/* {"type":NAME,"sequence_number":…,"output_index":…,"item":  */
+static void open_item_event(struct buf *out, const char *name, const struct event_place *place) {
+	buf_append_text(out, "{\"type\":\"");
+	buf_append_text(out, name);
+	buf_append_text(out, "\",\"sequence_number\":");
+	buf_append_u64(out, place->sequence);
+	buf_append_text(out, ",\"output_index\":");
+	buf_append_u64(out, place->output_index);
+	buf_append_text(out, ",\"item\":");
+}
+
+void event_write_item_added(struct buf *out, const struct event_place *place, enum item_role role) {
+	open_item_event(out, event_name(EVENT_ITEM_ADDED, RESPONSE_IN_PROGRESS), place);
+	item_write_empty(out, place->item_id, role);
+	buf_append_char(out, '}');
+}
+
+void event_write_item_done(struct buf *out, const struct event_place *place, const struct item *item) {
+	open_item_event(out, event_name(EVENT_ITEM_DONE, RESPONSE_IN_PROGRESS), place);
+	item_write(out, item);
+	buf_append_char(out, '}');
+}

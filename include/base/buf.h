@@ -28,7 +28,7 @@ void buf_append(struct buf *b, const void *bytes, size_t length);
 void buf_append_str(struct buf *b, struct str s);
 void buf_append_text(struct buf *b, const char *text); /* NUL-terminated */
 void buf_append_char(struct buf *b, char c);
-void buf_append_u64(struct buf *b, uint64_t value);    /* decimal */
+void buf_append_u64(struct buf *b, uint64_t value); /* decimal */
 void buf_append_i64(struct buf *b, int64_t value);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_consume(struct buf *b, size_t count); /* drops bytes from the front */

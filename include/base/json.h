@@ -36,15 +36,15 @@ struct json *json_parse(struct str text, struct err *err); /* NULL on refusal; t
 void json_free(struct json **root);
 
 enum json_type json_type(const struct json *value);
-const char *json_type_name(enum json_type type);                        /* "a string", "an object": for messages */
+const char *json_type_name(enum json_type type);                         /* "a string", "an object": for messages */
 const struct json *json_get(const struct json *object, const char *key); /* NULL if absent or not an object */
-const struct json *json_first(const struct json *container);            /* first child, or NULL */
-const struct json *json_next(const struct json *child);                 /* the one behind it, or NULL */
-struct str json_key(const struct json *member);                         /* of an object's child */
+const struct json *json_first(const struct json *container);             /* first child, or NULL */
+const struct json *json_next(const struct json *child);                  /* the one behind it, or NULL */
+struct str json_key(const struct json *member);                          /* of an object's child */
 size_t json_count(const struct json *container);
 struct str json_str(const struct json *value); /* the text of a string; STR_NONE for anything else */
 bool json_is_true(const struct json *value);
-double json_number(const struct json *value);  /* 0 unless a number */
+double json_number(const struct json *value); /* 0 unless a number */
 /* An integral number up to 2^53 - 1 either way, where a double is exact; -1 otherwise. */
 int json_integer(const struct json *value, int64_t *out);
 /* Appends the value as compact JSON. */

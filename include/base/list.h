@@ -44,7 +44,7 @@ static inline void list_remove(struct list *node) {
 }
 
 /* Safe against removal of `node` itself in the body, not against removal of the one behind it. */
-#define list_each(node, after, head) \
+#define list_each(node, after, head)                                                                                   \
 	for (struct list *node = (head)->next, *after = node->next; node != (head); node = after, after = node->next)
 
 #endif

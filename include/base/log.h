@@ -50,16 +50,16 @@ struct log_field {
  * ASCII are quoted in text. `fields` is at most 16 long. A line has at most 2,048 bytes; one that had to be cut says
  * so in its last field, `cut=true`, and stays well-formed. Allocates nothing; errno is left as it was. */
 void log_write(const struct log *log, enum log_level level, const char *event, const struct log_field *fields,
-               size_t count);
+	       size_t count);
 
 /* The array's first element only keeps it from being empty when a line has no fields. */
-#define log_at(log_, level_, event_, ...) \
-	do { \
-		if ((log_)->sink && (level_) <= (log_)->sink->level) { \
-			const struct log_field log_fields_[] = {{0}, ##__VA_ARGS__}; \
-			log_write((log_), (level_), (event_), log_fields_ + 1, \
-			          sizeof log_fields_ / sizeof log_fields_[0] - 1); \
-		} \
+#define log_at(log_, level_, event_, ...)                                                                              \
+	do {                                                                                                           \
+		if ((log_)->sink && (level_) <= (log_)->sink->level) {                                                 \
+			const struct log_field log_fields_[] = {{0}, ##__VA_ARGS__};                                   \
+			log_write((log_), (level_), (event_), log_fields_ + 1,                                         \
+				  sizeof log_fields_ / sizeof log_fields_[0] - 1);                                     \
+		}                                                                                                      \
 	} while (0)
 #define log_error(log_, event_, ...) log_at((log_), LOG_ERROR, (event_), ##__VA_ARGS__)
 #define log_warn(log_, event_, ...) log_at((log_), LOG_WARN, (event_), ##__VA_ARGS__)

@@ -12,10 +12,10 @@
 struct map;
 
 struct map *map_new(void);
-void map_free(struct map **map); /* not the values */
-void *map_get(const struct map *map, struct str key); /* NULL when absent */
+void map_free(struct map **map);                           /* not the values */
+void *map_get(const struct map *map, struct str key);      /* NULL when absent */
 int map_put(struct map *map, struct str key, void *value); /* replaces; -1 when memory is out */
-void *map_remove(struct map *map, struct str key); /* the value that was there, or NULL */
+void *map_remove(struct map *map, struct str key);         /* the value that was there, or NULL */
 size_t map_count(const struct map *map);
 /* Walks in no order: start with *position = 0; false at the end. The map must not change meanwhile, except by
  * removal of the entry just returned. `key` may be NULL. */

@@ -16,17 +16,17 @@ struct str {
 /* For printf: printf("%.*s", STR_ARG(s)) */
 #define STR_ARG(s) (int)(s).length, ((s).data ? (s).data : "")
 
-struct str str_of(const char *text);                       /* NULL gives the empty view */
+struct str str_of(const char *text); /* NULL gives the empty view */
 bool str_equal(struct str a, struct str b);
 bool str_is(struct str a, const char *text);
-bool str_equal_nocase(struct str a, struct str b);         /* ASCII only */
+bool str_equal_nocase(struct str a, struct str b); /* ASCII only */
 bool str_starts(struct str a, const char *prefix);
-struct str str_trim(struct str a);                         /* spaces and tabs off both ends */
-struct str str_skip(struct str a, size_t count);           /* without its first bytes; past the end gives empty */
+struct str str_trim(struct str a);               /* spaces and tabs off both ends */
+struct str str_skip(struct str a, size_t count); /* without its first bytes; past the end gives empty */
 /* Cuts `*rest` at the first `separator`: returns what stood before it and leaves what is behind it. Without one,
  * returns all and leaves STR_NONE; behind a last separator an empty view is left whose data is not NULL. */
 struct str str_cut(struct str *rest, char separator);
-int str_find_char(struct str a, char c, size_t *at);       /* 0 and *at, or -1 */
+int str_find_char(struct str a, char c, size_t *at); /* 0 and *at, or -1 */
 
 /* Copies into a fixed array with a NUL; -1 and an empty `to` when it does not fit or holds a NUL. */
 int str_copy(char *to, size_t size, struct str from);

@@ -1,6 +1,7 @@
 /* Conversations: sealing and opening what the store keeps, and assembling what a model is shown.
  *
- * Loop thread only; completions run later and never after the matching cancel. Texts exist in the open only here, in the
+ * Loop thread only; completions run later and never after the matching cancel. What starts work returns NULL when memory
+ * is out: nothing was started then, and the completion never runs. Texts exist in the open only here, in the
  * response engine and on the way to client and upstream. */
 #ifndef SLUICE_CONVERSATION_CONVERSATION_H
 #define SLUICE_CONVERSATION_CONVERSATION_H

@@ -1,0 +1,56 @@
+/* What the files of this layer share: the module, an open thread, work under way. Private to the conversation layer. */
+#ifndef SLUICE_CONVERSATION_MODULE_H
+#define SLUICE_CONVERSATION_MODULE_H
+
+#include "base/map.h"
+#include "conversation/conversation.h"
+#include "vault.h"
+
+struct conversations {
+	struct conversation_deps deps;
+	struct map *open; /* by thread id: struct conversation, not held */
+	size_t under_way;
+};
+
+struct conversation {
+	uint32_t references;
+	struct conversations *module;
+	char id[ID_SIZE];
+	char owner[ID_SIZE];
+	struct vault vault;
+	struct store_dek new_key; /* to be written with the first record; epoch 0 once it is */
+	struct store_thread row;  /* as the last write that was handed over left it */
+	struct seal_head head;
+};
+
+struct conversation_op {
+	struct conversations *module;
+	struct store_op *store_op;
+	struct conversation *conversation; /* held; writes of a turn and deletions */
+	char owner[ID_SIZE];
+	char id[ID_SIZE];
+	void *arg;
+	union {
+		conversation_context_fn *context;
+		conversation_written_fn *written;
+		conversation_response_fn *response;
+		conversation_list_fn *list;
+		conversation_items_fn *items;
+	} done; /* written: NULL once it was cancelled */
+};
+
+/* NULL when memory is out. `owner` and `id` may be NULL. */
+struct conversation_op *op_new(struct conversations *module, const char *owner, const char *id, void *arg);
+void op_free(struct conversation_op **op);
+/* Starts a read for the op. -1 when memory is out; the op is freed then. */
+int op_read(struct conversation_op **op, const struct store_query *query, store_read_fn *done);
+
+/* The thread of a snapshot as an open conversation: the one that is open already, or a new one whose keys opened and whose
+ * head fits its links. The caller holds it. NULL with ERR_CORRUPT when it does not verify. */
+struct conversation *thread_open(struct conversations *module, const struct store_snapshot *snapshot, struct err *err);
+/* The thread changed in a way that this copy does not know: later loads read it anew. */
+void thread_forget(struct conversation *conversation);
+/* Adds the thread's row with its present head to the write. -1 when memory is out. */
+int thread_put(struct conversation *conversation, struct store_write *write, const char *last_response, int64_t now_ms);
+
+#endif

@@ -1,0 +1,461 @@
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "codec.h"
+#include "module.h"
+
+#define TITLE_MAX 80 /* characters of a title, about */
+
+static void query_init(struct store_query *query, enum store_read_kind kind, const char *owner, const char *id) {
+	*query = (struct store_query){.kind = kind};
+	str_copy_cut(query->owner, sizeof query->owner, str_of(owner));
+	str_copy_cut(query->id, sizeof query->id, str_of(id));
+}
+
+/* --- context -------------------------------------------------------------------------------------------------------- */
+
+/* The items of one response of a chain, while its turn is being built. */
+struct slot {
+	struct item_list input;
+	struct item_list output;
+};
+
+static void slots_free(struct slot **slots, size_t count) {
+	for (size_t i = 0; *slots && i < count; i++) {
+		item_list_free(&(*slots)[i].input);
+		item_list_free(&(*slots)[i].output);
+	}
+	mem_free(*slots);
+	*slots = NULL;
+}
+
+static int fill_slot(const struct vault *vault, const struct store_record *record, struct slot *slot, struct err *err) {
+	struct item_list *list = record->kind == RECORD_INPUT    ? &slot->input
+	                         : record->kind == RECORD_OUTPUT ? &slot->output
+	                                                         : NULL;
+	struct item item = {0};
+	if (!list) {
+		return 0;
+	}
+	if (codec_read_item(vault, record, &item, err)) {
+		return -1;
+	}
+	if (item_list_add(list, &item)) {
+		item_free(&item);
+		return err_set(err, ERR_MEMORY, "no memory for an item");
+	}
+	return 0;
+}
+
+/* Opens every record once and sorts the items to their responses. `chain[i]` belongs to `slots[i]`. */
+static struct slot *fill_slots(const struct vault *vault, const struct store_snapshot *snapshot,
+                               const struct store_response *const *chain, size_t count, struct err *err) {
+	struct slot *slots = mem_zarray(count, sizeof *slots);
+	struct map *by_id = map_new();
+	if (!slots || !by_id) {
+		err_set(err, ERR_MEMORY, "no memory for a context");
+		goto fail;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (map_put(by_id, str_of(chain[i]->id), &slots[i])) {
+			err_set(err, ERR_MEMORY, "no memory for a context");
+			goto fail;
+		}
+	}
+	for (size_t i = 0; i < snapshot->record_count; i++) {
+		struct slot *slot = map_get(by_id, str_of(snapshot->records[i].response));
+		if (slot && fill_slot(vault, &snapshot->records[i], slot, err)) {
+			goto fail;
+		}
+	}
+	map_free(&by_id);
+	return slots;
+
+fail:
+	map_free(&by_id);
+	slots_free(&slots, count);
+	return NULL;
+}
+
+/* The path from the first turn to `last`, oldest first; NULL with ERR_NOT_FOUND when a turn on it was deleted. */
+static const struct store_response **chain_to(const struct store_snapshot *snapshot, const char *last, size_t *count,
+                                              struct err *err) {
+	const struct store_response **chain = mem_zarray(snapshot->response_count + 1, sizeof *chain);
+	struct map *by_id = map_new();
+	size_t length = 0;
+	if (!chain || !by_id) {
+		err_set(err, ERR_MEMORY, "no memory for a context");
+		goto fail;
+	}
+	for (size_t i = 0; i < snapshot->response_count; i++) {
+		if (map_put(by_id, str_of(snapshot->responses[i].id), &snapshot->responses[i])) {
+			err_set(err, ERR_MEMORY, "no memory for a context");
+			goto fail;
+		}
+	}
+	for (const char *id = last; id[0]; id = chain[length - 1]->parent) {
+		const struct store_response *row = map_get(by_id, str_of(id));
+		if (!row || length == snapshot->response_count) {
+			err_set(err, row ? ERR_CORRUPT : ERR_NOT_FOUND, "%s: the turn %s before it %s", last, id,
+			        row ? "comes twice" : "was deleted");
+			goto fail;
+		}
+		chain[length++] = row;
+	}
+	for (size_t i = 0; i < length / 2; i++) {
+		const struct store_response *swap = chain[i];
+		chain[i] = chain[length - 1 - i];
+		chain[length - 1 - i] = swap;
+	}
+	map_free(&by_id);
+	*count = length;
+	return chain;
+
+fail:
+	map_free(&by_id);
+	mem_free(chain);
+	return NULL;
+}
+
+/* The turns along the path to `last`; the caller holds the newest. */
+static struct turn *build_turns(const struct vault *vault, const struct store_snapshot *snapshot, const char *last,
+                                struct err *err) {
+	size_t count = 0;
+	struct turn *turn = NULL;
+	const struct store_response **chain = chain_to(snapshot, last, &count, err);
+	struct slot *slots = chain ? fill_slots(vault, snapshot, chain, count, err) : NULL;
+	for (size_t i = 0; slots && i < count; i++) {
+		struct turn *next = turn_new(turn, chain[i]->id, &slots[i].input, &slots[i].output);
+		turn_release(&turn);
+		turn = next;
+		if (!turn) {
+			err_set(err, ERR_MEMORY, "no memory for a context");
+			break;
+		}
+	}
+	slots_free(&slots, count);
+	mem_free(chain);
+	return turn;
+}
+
+static const struct store_response *find_row(const struct store_snapshot *snapshot, const char *id) {
+	for (size_t i = 0; i < snapshot->response_count; i++) {
+		if (strcmp(snapshot->responses[i].id, id) == 0) {
+			return &snapshot->responses[i];
+		}
+	}
+	return NULL;
+}
+
+static int open_context(struct conversation_op *op, const struct store_snapshot *snapshot,
+                        struct conversation **conversation, struct turn **turn, struct err *err) {
+	const struct store_response *row = find_row(snapshot, op->id);
+	if (!row) {
+		return err_set(err, ERR_NOT_FOUND, "no response %s", op->id);
+	}
+	if (strcmp(row->status, response_status_name(RESPONSE_IN_PROGRESS)) == 0) {
+		return err_set(err, ERR_CONFLICT, "%s is in progress", op->id);
+	}
+	struct conversation *opened = thread_open(op->module, snapshot, err);
+	if (!opened) {
+		return -1;
+	}
+	struct turn *built = build_turns(&opened->vault, snapshot, op->id, err);
+	if (!built) {
+		conversation_release(&opened);
+		return -1;
+	}
+	*conversation = opened;
+	*turn = built;
+	return 0;
+}
+
+static void log_failure(const struct conversation_op *op, const struct err *err) {
+	if (err->code == ERR_CORRUPT) {
+		log_error(op->module->deps.log, "transcript does not verify", LOG_S("id", op->id), LOG_ERR(err));
+	}
+}
+
+static void on_context(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
+	struct conversation_op *op = owner;
+	struct conversation *conversation = NULL;
+	struct turn *turn = NULL;
+	struct err err = {0};
+	if (!read_err && open_context(op, snapshot, &conversation, &turn, &err)) {
+		read_err = &err;
+		log_failure(op, &err);
+	}
+	store_snapshot_free(&snapshot);
+	op->done.context(op->arg, conversation, turn, read_err);
+	op_free(&op);
+}
+
+struct conversation_op *conversation_load(struct conversations *module, const char *owner, const char *response_id,
+                                          conversation_context_fn *done, void *arg) {
+	struct conversation_op *op = op_new(module, owner, response_id, arg);
+	if (!op) {
+		return NULL;
+	}
+	op->done.context = done;
+	struct store_query query;
+	query_init(&query, STORE_READ_CONTEXT, owner, response_id);
+	return op_read(&op, &query, on_context) ? NULL : op;
+}
+
+/* --- one response ---------------------------------------------------------------------------------------------------- */
+
+void stored_response_free(struct stored_response **stored) {
+	struct stored_response *s = *stored;
+	*stored = NULL;
+	if (s) {
+		request_settings_free(&s->settings);
+		item_list_free(&s->input);
+		item_list_free(&s->output);
+		mem_free(s->error_message);
+		buf_free(&s->events);
+		mem_free(s);
+	}
+}
+
+void stored_response_view(const struct stored_response *stored, struct response_view *view) {
+	*view = (struct response_view){
+	        .id = stored->id,
+	        .conversation = stored->conversation,
+	        .previous_response_id = stored->parent,
+	        .model = stored->model,
+	        .settings = &stored->settings,
+	        .created_s = stored->created_ms / 1000,
+	        .completed_s = stored->completed_ms / 1000,
+	        .status = stored->status,
+	        .incomplete_reason = stored->reason,
+	        .error_code = stored->reason,
+	        .error_message = stored->error_message ? stored->error_message : "",
+	        .output = stored->output.items,
+	        .output_count = stored->output.count,
+	        .usage = stored->usage,
+	};
+}
+
+static struct stored_response *open_response(struct conversation_op *op, const struct store_snapshot *snapshot,
+                                             struct err *err) {
+	const struct store_response *row = find_row(snapshot, op->id);
+	if (!row) {
+		err_set(err, ERR_NOT_FOUND, "no response %s", op->id);
+		return NULL;
+	}
+	struct vault vault;
+	struct stored_response *stored = mem_zalloc(sizeof *stored);
+	if (!stored) {
+		err_set(err, ERR_MEMORY, "no memory for a response");
+		return NULL;
+	}
+	if (vault_open(&vault, op->module->deps.keyring, op->owner, row->thread, snapshot, err)) {
+		stored_response_free(&stored);
+		return NULL;
+	}
+	if (codec_read(&vault, snapshot, row, stored, err)) {
+		stored_response_free(&stored);
+	}
+	vault_close(&vault);
+	return stored;
+}
+
+static void on_response(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
+	struct conversation_op *op = owner;
+	struct stored_response *stored = NULL;
+	struct err err = {0};
+	if (!read_err) {
+		stored = open_response(op, snapshot, &err);
+		if (!stored) {
+			read_err = &err;
+			log_failure(op, &err);
+		}
+	}
+	store_snapshot_free(&snapshot);
+	op->done.response(op->arg, stored, read_err);
+	op_free(&op);
+}
+
+struct conversation_op *conversation_read_response(struct conversations *module, const char *owner, const char *id,
+                                                   conversation_response_fn *done, void *arg) {
+	struct conversation_op *op = op_new(module, owner, id, arg);
+	if (!op) {
+		return NULL;
+	}
+	op->done.response = done;
+	struct store_query query;
+	query_init(&query, STORE_READ_RESPONSE, owner, id);
+	return op_read(&op, &query, on_response) ? NULL : op;
+}
+
+/* --- items of a conversation ----------------------------------------------------------------------------------------- */
+
+static size_t count_items(const struct turn *turn) {
+	size_t count = 0;
+	for (; turn; turn = turn->parent) {
+		count += turn->input.count + turn->output.count;
+	}
+	return count;
+}
+
+/* From the newest turn back, so that the array fills from its end. */
+static const struct item **list_items(const struct turn *turn, size_t count) {
+	const struct item **items = mem_zarray(count + 1, sizeof *items);
+	size_t at = count;
+	for (; items && turn; turn = turn->parent) {
+		for (size_t i = turn->output.count; i-- > 0;) {
+			items[--at] = &turn->output.items[i];
+		}
+		for (size_t i = turn->input.count; i-- > 0;) {
+			items[--at] = &turn->input.items[i];
+		}
+	}
+	return items;
+}
+
+static void on_items(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
+	struct conversation_op *op = owner;
+	struct conversation *conversation = NULL;
+	struct turn *turn = NULL;
+	const struct item **items = NULL;
+	size_t count = 0;
+	struct err err = {0};
+	if (!read_err) {
+		conversation = thread_open(op->module, snapshot, &err);
+		turn = conversation ? build_turns(&conversation->vault, snapshot, snapshot->threads[0].last_response, &err) : NULL;
+		count = count_items(turn);
+		items = list_items(turn, count);
+		if (!turn || !items) {
+			read_err = &err;
+			log_failure(op, &err);
+		}
+	}
+	store_snapshot_free(&snapshot);
+	op->done.items(op->arg, items, read_err ? 0 : count, read_err);
+	mem_free(items);
+	turn_release(&turn);
+	conversation_release(&conversation);
+	op_free(&op);
+}
+
+struct conversation_op *conversation_items(struct conversations *module, const char *owner, const char *id,
+                                           conversation_items_fn *done, void *arg) {
+	struct conversation_op *op = op_new(module, owner, id, arg);
+	if (!op) {
+		return NULL;
+	}
+	op->done.items = done;
+	struct store_query query;
+	query_init(&query, STORE_READ_THREAD, owner, id);
+	return op_read(&op, &query, on_items) ? NULL : op;
+}
+
+/* --- the list of conversations --------------------------------------------------------------------------------------- */
+
+/* The first line of a text, its white space folded, cut between characters. */
+static void make_title(struct str text, char *title, size_t size) {
+	size_t length = 0;
+	bool space = false;
+	for (size_t i = 0; i < text.length && length + 2 < size; i++) {
+		char c = text.data[i];
+		if (c == ' ' || c == '\t' || c == '\n' || c == '\r') {
+			if (length >= TITLE_MAX) {
+				break;
+			}
+			space = length > 0;
+			continue;
+		}
+		if (space) {
+			title[length++] = ' ';
+			space = false;
+		}
+		title[length++] = c;
+	}
+	title[str_utf8_prefix((struct str){title, length}, length)] = '\0';
+}
+
+static int open_title(struct conversation_op *op, const struct store_snapshot *snapshot, const struct store_thread *thread,
+                      char *title, size_t size, struct err *err) {
+	struct vault vault;
+	struct item item = {0};
+	struct buf text = BUF_INIT;
+	const struct store_record *record = NULL;
+	for (size_t i = 0; i < snapshot->record_count && !record; i++) {
+		if (strcmp(snapshot->records[i].thread, thread->id) == 0) {
+			record = &snapshot->records[i];
+		}
+	}
+	title[0] = '\0';
+	if (!record) {
+		return 0;
+	}
+	if (vault_open(&vault, op->module->deps.keyring, op->owner, thread->id, snapshot, err)) {
+		return -1;
+	}
+	int result = codec_read_item(&vault, record, &item, err);
+	if (result == 0) {
+		item_append_text(&item, &text);
+		make_title(buf_str(&text), title, size);
+	}
+	buf_free(&text);
+	item_free(&item);
+	vault_close(&vault);
+	return result;
+}
+
+static struct conversation_summary *summarize(struct conversation_op *op, const struct store_snapshot *snapshot,
+                                              struct err *err) {
+	struct conversation_summary *rows = mem_zarray(snapshot->thread_count + 1, sizeof *rows);
+	if (!rows) {
+		err_set(err, ERR_MEMORY, "no memory for a list");
+		return NULL;
+	}
+	for (size_t i = 0; i < snapshot->thread_count; i++) {
+		const struct store_thread *thread = &snapshot->threads[i];
+		struct err title_err = {0};
+		memcpy(rows[i].id, thread->id, sizeof rows[i].id);
+		memcpy(rows[i].last_response, thread->last_response, sizeof rows[i].last_response);
+		rows[i].created_ms = thread->created_ms;
+		rows[i].updated_ms = thread->updated_ms;
+		/* One conversation that does not open must not hide the others. */
+		if (open_title(op, snapshot, thread, rows[i].title, sizeof rows[i].title, &title_err)) {
+			log_error(op->module->deps.log, "title does not open", LOG_S("conversation", thread->id),
+			          LOG_ERR(&title_err));
+		}
+	}
+	return rows;
+}
+
+static void on_list(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
+	struct conversation_op *op = owner;
+	struct conversation_summary *rows = NULL;
+	struct err err = {0};
+	size_t count = 0;
+	bool more = false;
+	if (!read_err) {
+		rows = summarize(op, snapshot, &err);
+		count = rows ? snapshot->thread_count : 0;
+		more = snapshot->more;
+		read_err = rows ? NULL : &err;
+	}
+	store_snapshot_free(&snapshot);
+	op->done.list(op->arg, rows, count, more, read_err);
+	mem_free(rows);
+	op_free(&op);
+}
+
+struct conversation_op *conversation_list(struct conversations *module, const char *owner, const char *after,
+                                          uint32_t limit, bool ascending, conversation_list_fn *done, void *arg) {
+	struct conversation_op *op = op_new(module, owner, after, arg);
+	if (!op) {
+		return NULL;
+	}
+	op->done.list = done;
+	struct store_query query;
+	query_init(&query, STORE_READ_THREADS, owner, after);
+	query.limit = limit;
+	query.ascending = ascending;
+	query.record_kind = RECORD_INPUT;
+	return op_read(&op, &query, on_list) ? NULL : op;
+}

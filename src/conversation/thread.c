@@ -1,0 +1,179 @@
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "module.h"
+#include "seal/record.h"
+
+struct conversation_op *op_new(struct conversations *module, const char *owner, const char *id, void *arg) {
+	struct conversation_op *op = mem_zalloc(sizeof *op);
+	if (op) {
+		op->module = module;
+		op->arg = arg;
+		str_copy_cut(op->owner, sizeof op->owner, str_of(owner));
+		str_copy_cut(op->id, sizeof op->id, str_of(id));
+		module->under_way++;
+	}
+	return op;
+}
+
+void op_free(struct conversation_op **op) {
+	if (!*op) {
+		return;
+	}
+	(*op)->module->under_way--;
+	conversation_release(&(*op)->conversation);
+	mem_free(*op);
+	*op = NULL;
+}
+
+int op_read(struct conversation_op **op, const struct store_query *query, store_read_fn *done) {
+	(*op)->store_op = store_read((*op)->module->deps.store, query, done, *op);
+	if (!(*op)->store_op) {
+		op_free(op);
+		return -1;
+	}
+	return 0;
+}
+
+/* --- open threads ------------------------------------------------------------------------------------------------- */
+
+static struct conversation *thread_new(struct conversations *module, const char *owner, const char *id) {
+	struct conversation *conversation = mem_zalloc(sizeof *conversation);
+	if (!conversation) {
+		return NULL;
+	}
+	conversation->references = 1;
+	conversation->module = module;
+	str_copy_cut(conversation->id, sizeof conversation->id, str_of(id));
+	str_copy_cut(conversation->owner, sizeof conversation->owner, str_of(owner));
+	return conversation;
+}
+
+void thread_forget(struct conversation *conversation) {
+	struct map *open = conversation->module->open;
+	if (map_get(open, str_of(conversation->id)) == conversation) {
+		map_remove(open, str_of(conversation->id));
+	}
+}
+
+static void thread_free(struct conversation *conversation) {
+	thread_forget(conversation);
+	vault_close(&conversation->vault);
+	mem_free(conversation);
+}
+
+struct conversation *conversation_hold(struct conversation *conversation) {
+	if (conversation) {
+		conversation->references++;
+	}
+	return conversation;
+}
+
+void conversation_release(struct conversation **conversation) {
+	struct conversation *c = *conversation;
+	*conversation = NULL;
+	if (c && --c->references == 0) {
+		thread_free(c);
+	}
+}
+
+const char *conversation_id(const struct conversation *conversation) {
+	return conversation->id;
+}
+
+struct conversation *conversation_start(struct conversations *module, const char *owner, struct err *err) {
+	int64_t now_ms = clock_wall_ms(module->deps.clock);
+	char id[ID_SIZE];
+	id_make(id, "conv", now_ms);
+	struct conversation *c = thread_new(module, owner, id);
+	if (!c) {
+		err_set(err, ERR_MEMORY, "no memory for a conversation");
+		return NULL;
+	}
+	if (vault_make(&c->vault, module->deps.keyring, owner, id, &c->new_key, err)) {
+		goto free_thread;
+	}
+	if (map_put(module->open, str_of(id), c)) {
+		err_set(err, ERR_MEMORY, "no memory for a conversation");
+		goto free_thread;
+	}
+	memcpy(c->row.id, c->id, sizeof c->row.id);
+	memcpy(c->row.owner, c->owner, sizeof c->row.owner);
+	c->row.created_ms = now_ms;
+	return c;
+
+free_thread:
+	thread_free(c);
+	return NULL;
+}
+
+/* Runs the chain over all links and compares with what the row keeps: a record that is missing, added or changed shows. */
+static int verify_head(struct conversation *c, const struct store_snapshot *snapshot, struct err *err) {
+	struct seal_head head = {0};
+	for (size_t i = 0; i < snapshot->link_count; i++) {
+		const struct store_link *link = &snapshot->links[i];
+		if (seal_head_extend(&head, vault_head_key(&c->vault), link->number, link->commitment, err)) {
+			return err_wrap(err, "records of %s", c->id);
+		}
+	}
+	head.last_number = c->row.last_number; /* the highest may have been deleted; the row's own is under the hash */
+	if (head.count != c->row.count || memcmp(head.chain, c->row.chain, sizeof head.chain) != 0) {
+		return err_set(err, ERR_CORRUPT, "records of %s do not fit their chain: %u there, %u expected", c->id, head.count,
+		               c->row.count);
+	}
+	uint8_t mac[SEAL_HEAD_SIZE];
+	seal_head_mac(&head, vault_head_key(&c->vault), c->id, mac);
+	if (seal_equal32(mac, c->row.head)) {
+		return err_set(err, ERR_CORRUPT, "head of %s does not verify", c->id);
+	}
+	c->head = head;
+	return 0;
+}
+
+struct conversation *thread_open(struct conversations *module, const struct store_snapshot *snapshot, struct err *err) {
+	if (snapshot->thread_count != 1) {
+		err_set(err, ERR_CORRUPT, "a response without its conversation");
+		return NULL;
+	}
+	const struct store_thread *row = &snapshot->threads[0];
+	struct conversation *c = map_get(module->open, str_of(row->id));
+	if (c && strcmp(c->owner, row->owner) == 0) {
+		return conversation_hold(c);
+	}
+	c = thread_new(module, row->owner, row->id);
+	if (!c) {
+		err_set(err, ERR_MEMORY, "no memory for a conversation");
+		return NULL;
+	}
+	c->row = *row;
+	if (vault_open(&c->vault, module->deps.keyring, row->owner, row->id, snapshot, err) ||
+	    verify_head(c, snapshot, err)) {
+		goto free_thread;
+	}
+	if (map_put(module->open, str_of(c->id), c)) {
+		err_set(err, ERR_MEMORY, "no memory for a conversation");
+		goto free_thread;
+	}
+	return c;
+
+free_thread:
+	thread_free(c);
+	return NULL;
+}
+
+int thread_put(struct conversation *c, struct store_write *write, const char *last_response, int64_t now_ms) {
+	uint32_t expected = c->row.last_number;
+	struct store_thread row = c->row;
+	row.updated_ms = now_ms;
+	row.last_number = c->head.last_number;
+	row.count = c->head.count;
+	memcpy(row.chain, c->head.chain, sizeof row.chain);
+	seal_head_mac(&c->head, vault_head_key(&c->vault), c->id, row.head);
+	str_copy_cut(row.last_response, sizeof row.last_response, str_of(last_response));
+	if (store_put_thread(write, &row, expected)) {
+		return -1;
+	}
+	c->row = row;
+	return 0;
+}

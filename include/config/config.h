@@ -1,23 +1,25 @@
 /* Settings: INI, one table row a key; any key is also an environment variable SLUICE_<SECTION>_<KEY>, which wins. The only
- * place that knows every module's options; each module gets its own. */
-#ifndef SLUICE_SERVE_CONFIG_H
-#define SLUICE_SERVE_CONFIG_H
+ * place that knows every module's options; each module gets its own. Pure but for reading the file. */
+#ifndef SLUICE_CONFIG_CONFIG_H
+#define SLUICE_CONFIG_CONFIG_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
 
 #define CONFIG_MAX_ORIGINS 16
+#define CONFIG_HOST_SIZE 46 /* a numeric IPv6 address and a NUL */
 
 /* Times are written with a unit (250ms, 30s, 5m, 2h, 7d), sizes too (64KiB, 1MiB); they are kept in ms and bytes. */
 struct config {
 	struct {
 		char *listen;     /* ADDRESS:PORT, [ADDRESS]:PORT; port 0 takes a free one */
 		char *www;        /* folder of the page; "" serves none */
-		char *public_url; /* for sign-in addresses; "" derives it from listen */
-		char *origins;    /* further allowed Origins, separated by spaces */
+		char *public_url; /* for sign-in addresses, without a slash at its end; "" derives it from listen */
+		char *origins;    /* further allowed Origins, separated by single spaces, in lower case */
 		int64_t drain_timeout_ms;
 		uint32_t max_connections;
 	} server;
@@ -29,7 +31,7 @@ struct config {
 		char *key_file;
 	} seal;
 	struct {
-		char *url;
+		char *url; /* without a slash at its end */
 		char *api_key_file;
 		char *model;
 		char *ca_file;
@@ -58,13 +60,19 @@ struct config {
 	} log;
 };
 
-/* Defaults, then the file (NULL: none), then the environment. -1 with every complaint in `err`'s text as far as it fits,
- * and all of them handed to `complain` (may be NULL), one a call: "sluice.conf:12: [limits] burst: 'x' is not a whole
- * number from 1 to 100000". `environment` is environ, or a test's own. */
+/* Defaults, then the file (NULL: none), then the environment. On failure `config` is untouched and `err` holds the first
+ * complaint and how many more there are; `complain` (may be NULL) gets every one, one a call, during this call:
+ * "sluice.conf:12: [limits] burst: 'x' is not a whole number from 1 to 100000". `environment` is environ, or a test's own. */
 int config_load(struct config *config, const char *path, char *const *environment,
-                void (*complain)(void *owner, const char *text), void *owner, struct err *err);
-void config_free(struct config *config);
+		void (*complain)(void *owner, const char *text), void *owner, struct err *err);
+void config_free(struct config *config); /* and zeroes it */
 /* The default file: /etc/sluice/sluice.conf when it is there, else none (NULL). */
 const char *config_default_path(void);
+
+/* Takes ADDRESS:PORT or [ADDRESS]:PORT apart; the address is numeric. ERR_INVALID with a text that says what is wrong. */
+int config_address_split(const char *address, char host[static CONFIG_HOST_SIZE], uint16_t *port, struct err *err);
+/* Appends the address under which people reach the server: public_url, or http:// and `listening` (ADDRESS:PORT as bound;
+ * NULL: server.listen), with a wildcard address replaced by loopback. ERR_INVALID when the port is not known (0). */
+int config_base_url(const struct config *config, const char *listening, struct buf *out, struct err *err);
 
 #endif

@@ -18,7 +18,7 @@ static bool is_alnum(char c) {
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
-/* --- Cookie (RFC 6265, 4.1.1 and 4.2.1) ------------------------------------------------------------------------- */
+/* Cookie (RFC 6265, 4.1.1 and 4.2.1). */
 
 static bool is_cookie_value(struct str value) {
 	for (size_t i = 0; i < value.length; i++) {
@@ -49,7 +49,7 @@ bool http_cookie_get(struct str header, const char *name, struct str *value) {
 	return false;
 }
 
-/* --- Authorization (RFC 9110, 11.4; RFC 6750, 2.1) -------------------------------------------------------------- */
+/* Authorization (RFC 9110, 11.4; RFC 6750, 2.1). */
 
 /* 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=" */
 static bool is_token68(struct str s) {
@@ -83,7 +83,7 @@ bool http_bearer(struct str header, struct str *token) {
 	return true;
 }
 
-/* --- If-None-Match (RFC 9110, 8.8.3 and 13.1.2) ----------------------------------------------------------------- */
+/* If-None-Match (RFC 9110, 8.8.3 and 13.1.2). */
 
 /* Takes one entity tag off the front: its opaque part with the quotes, without W/. False when there is none. */
 static bool take_etag(struct str *rest, struct str *opaque) {
@@ -141,7 +141,7 @@ bool http_etag_matches(struct str if_none_match, const char *etag) {
 	return false;
 }
 
-/* --- Content-Type (RFC 9110, 5.6.6 and 8.3.1) ------------------------------------------------------------------- */
+/* Content-Type (RFC 9110, 5.6.6 and 8.3.1). */
 
 static bool is_token_char(char c) {
 	return is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
@@ -201,7 +201,7 @@ bool http_is_json(struct str content_type) {
 	return is_parameters(str_skip(type, json.length));
 }
 
-/* --- media types ------------------------------------------------------------------------------------------------ */
+/* Media types. */
 
 const char *http_media_type(const char *name) {
 	static const struct {
@@ -237,7 +237,7 @@ const char *http_media_type(const char *name) {
 	return "application/octet-stream";
 }
 
-/* --- Origin (RFC 6454, 6.2) ------------------------------------------------------------------------------------- */
+/* Origin (RFC 6454, 6.2). */
 
 /* Whether the origin is `scheme` and the host. */
 static bool is_own(struct str origin, const char *scheme, struct str host) {

@@ -66,7 +66,7 @@ void http_allow(uint32_t allowed, char *text, size_t size) {
 	}
 }
 
-/* --- percent-encoding (RFC 3986, 2.1) --------------------------------------------------------------------------- */
+/* Percent-encoding (RFC 3986, 2.1). */
 
 /* The next byte of an encoded text, taken off its front; -1 for a bad escape. */
 static int next_byte(struct str *rest, bool plus_is_space) {

@@ -45,8 +45,6 @@ const char *event_name(enum event_kind kind, enum response_status status) {
 	return names[kind];
 }
 
-/* --- the response object ---------------------------------------------------------------------------------------- */
-
 /* A text, or null when it is empty. */
 static void write_text_or_null(struct json_writer *w, const char *key, const char *text) {
 	jw_key(w, key);
@@ -179,8 +177,6 @@ void response_write(struct buf *out, const struct response_view *view) {
 	buf_append(out, fixed, sizeof fixed - 1);
 	jw_object_end(&w);
 }
-
-/* --- events ----------------------------------------------------------------------------------------------------- */
 
 void event_write_response(struct buf *out, enum event_kind kind, uint32_t sequence, const struct response_view *view) {
 	struct response_view shown = *view;

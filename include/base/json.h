@@ -72,7 +72,7 @@ void jw_key_str(struct json_writer *w, struct str key);
 void jw_str(struct json_writer *w, struct str value);
 void jw_text(struct json_writer *w, const char *value); /* NULL writes null */
 void jw_int(struct json_writer *w, int64_t value);
-void jw_double(struct json_writer *w, double value); /* the fewest digits that read back the same; NaN: null */
+void jw_double(struct json_writer *w, double value); /* 15 to 17 digits, enough to read back the same; NaN: null */
 void jw_bool(struct json_writer *w, bool value);
 void jw_null(struct json_writer *w);
 void jw_raw(struct json_writer *w, struct str json); /* an already encoded value */

@@ -25,8 +25,13 @@ struct line {
 	bool cut;
 };
 
+/* A closing quote may have gone beyond the limit. */
+static size_t room(const struct line *line) {
+	return line->length < line->limit ? line->limit - line->length : 0;
+}
+
 static bool put(struct line *line, const char *bytes, size_t length) {
-	if (line->cut || length > line->limit - line->length) {
+	if (line->cut || length > room(line)) {
 		line->cut = true;
 		return false;
 	}
@@ -101,7 +106,7 @@ static void put_number(struct line *line, int64_t number) {
 static void put_field(struct line *line, enum log_format format, const struct log_field *field) {
 	bool json = format == LOG_FORMAT_JSON;
 	/* A field whose name, quotes and a number would not fit is left out as a whole. */
-	if (line->cut || strlen(field->name) + 28 > line->limit - line->length) {
+	if (line->cut || strlen(field->name) + 28 > room(line)) {
 		line->cut = true;
 		return;
 	}

@@ -49,7 +49,8 @@ static void test_names(void **state) {
 	for (int code = ERR_NONE; code <= ERR_MEMORY; code++) {
 		assert_string_not_equal(err_code_name((enum err_code)code), "unknown");
 		for (int other = ERR_NONE; other < code; other++) {
-			assert_string_not_equal(err_code_name((enum err_code)code), err_code_name((enum err_code)other));
+			assert_string_not_equal(err_code_name((enum err_code)code),
+						err_code_name((enum err_code)other));
 		}
 	}
 	assert_string_equal(err_code_name(ERR_OUTCOME_UNKNOWN), "outcome_unknown");
@@ -58,10 +59,8 @@ static void test_names(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_set),
-		cmocka_unit_test(test_set_from_its_own_text),
-		cmocka_unit_test(test_wrap),
-		cmocka_unit_test(test_long_texts_are_cut),
+		cmocka_unit_test(test_set),   cmocka_unit_test(test_set_from_its_own_text),
+		cmocka_unit_test(test_wrap),  cmocka_unit_test(test_long_texts_are_cut),
 		cmocka_unit_test(test_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,10 +10,10 @@ static void test_siphash_reference(void **state) {
 		size_t length;
 		uint64_t hash;
 	} vectors[] = {{0, UINT64_C(0x726fdb47dd0e0e31)},
-	               {1, UINT64_C(0x74f839c593dc67fd)},
-	               {7, UINT64_C(0xab0200f58b01d137)},
-	               {8, UINT64_C(0x93f5f5799a932462)},
-	               {15, UINT64_C(0xa129ca6149be45e5)}};
+		       {1, UINT64_C(0x74f839c593dc67fd)},
+		       {7, UINT64_C(0xab0200f58b01d137)},
+		       {8, UINT64_C(0x93f5f5799a932462)},
+		       {15, UINT64_C(0xa129ca6149be45e5)}};
 	uint8_t bytes[16];
 	for (size_t i = 0; i < sizeof bytes; i++) {
 		bytes[i] = (uint8_t)i;

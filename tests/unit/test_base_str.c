@@ -123,7 +123,7 @@ static void check_utf8(const unsigned char *bytes, size_t length) {
 static void test_utf8_every_short_sequence(void **state) {
 	(void)state;
 	static const unsigned char edges[] = {0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0,
-	                                      0xBF, 0xC0, 0xC2, 0xE0, 0xED, 0xF0, 0xF4, 0xFF};
+					      0xBF, 0xC0, 0xC2, 0xE0, 0xED, 0xF0, 0xF4, 0xFF};
 	unsigned char bytes[4] = {0};
 	for (int first = 0; first < 256; first++) {
 		bytes[0] = (unsigned char)first;
@@ -143,8 +143,9 @@ static void test_utf8_every_short_sequence(void **state) {
 
 static void test_utf8_random(void **state) {
 	(void)state;
-	static const char *const parts[] = {"a", "hello, world", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80",
-	                                    "\xED\xA0\x80", "\xC0\x80", "\xF4\x90\x80\x80", "\x80", "\xE2\x82"};
+	static const char *const parts[] = {
+		"a",        "hello, world",     "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\xED\xA0\x80",
+		"\xC0\x80", "\xF4\x90\x80\x80", "\x80",     "\xE2\x82"};
 	uint64_t seed = test_seed();
 	for (int round = 0; round < 20000; round++) {
 		unsigned char bytes[64];
@@ -171,7 +172,7 @@ static void test_utf8_what_is_replaced(void **state) {
 		const char *bytes;
 		size_t bad;
 	} cases[] = {{"\xC0\xAF", 1},     {"\xE0\x9F\x80", 1}, {"\xE2\x82", 2},         {"\xE2\x82z", 2},
-	             {"\xF0\x9F\x98", 3}, {"\xF4\x91", 1},     {"\xF1\x80\x80\x41", 3}, {"\xED\xA0\x80", 1}};
+		     {"\xF0\x9F\x98", 3}, {"\xF4\x91", 1},     {"\xF1\x80\x80\x41", 3}, {"\xED\xA0\x80", 1}};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		size_t bad = 0;
 		size_t length = strlen(cases[i].bytes);
@@ -209,16 +210,11 @@ static void test_hex(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_compare),
-		cmocka_unit_test(test_slices),
-		cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_copy),
-		cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_utf8_every_short_sequence),
-		cmocka_unit_test(test_utf8_random),
-		cmocka_unit_test(test_utf8_what_is_replaced),
-		cmocka_unit_test(test_utf8_prefix),
-		cmocka_unit_test(test_hex),
+		cmocka_unit_test(test_compare),     cmocka_unit_test(test_slices),
+		cmocka_unit_test(test_cut),         cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_numbers),     cmocka_unit_test(test_utf8_every_short_sequence),
+		cmocka_unit_test(test_utf8_random), cmocka_unit_test(test_utf8_what_is_replaced),
+		cmocka_unit_test(test_utf8_prefix), cmocka_unit_test(test_hex),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,8 +45,11 @@ void *mem_zalloc(size_t size) {
 }
 
 void *mem_zarray(size_t count, size_t size) {
-	/* calloc refuses a product that overflows. */
-	return refused() ? NULL : calloc(at_least_one(count), at_least_one(size));
+	size_t total;
+	if (__builtin_mul_overflow(count, size, &total)) {
+		return NULL;
+	}
+	return mem_zalloc(total);
 }
 
 void *mem_realloc(void *old, size_t size) {

@@ -188,7 +188,7 @@ static void test_long_contexts_are_cut(void **state) {
 static void test_long_lines_are_cut(void **state) {
 	struct fixture *f = *state;
 	static const char *const fillers[] = {"a", "\x01", "\"", "\xE2\x82\xAC"};
-	static char value[6200];
+	static char value[3 * 2200];
 	for (int format = LOG_FORMAT_TEXT; format <= LOG_FORMAT_JOURNAL; format++) {
 		f->sink.format = (enum log_format)format;
 		for (size_t k = 0; k < COUNT(fillers) * 2200; k += 3) {

@@ -13,9 +13,9 @@
 #include "seal/token.h"
 #include "store/store.h"
 
-#define AUTH_KEY_PREFIX "sk"       /* sk_… : API keys */
-#define AUTH_SESSION_PREFIX "ses"  /* ses_… : the cookie's value */
-#define AUTH_SIGNIN_PREFIX "in"    /* in_… : one-time tokens of a sign-in address */
+#define AUTH_KEY_PREFIX "sk"      /* sk_… : API keys */
+#define AUTH_SESSION_PREFIX "ses" /* ses_… : the cookie's value */
+#define AUTH_SIGNIN_PREFIX "in"   /* in_… : one-time tokens of a sign-in address */
 
 struct auth;
 
@@ -40,7 +40,7 @@ struct principal {
 };
 
 struct auth *auth_new(const struct auth_options *options, const struct auth_deps *deps, struct err *err);
-/* Cancels what is under way; completions that did not run yet never do. */
+/* Cancels what is under way; completions that did not run yet never do. Comes before store_close. */
 void auth_free(struct auth **auth);
 
 /* Reads all users and credentials; `done` runs once, with NULL when they are there. Checks fail until then. */
@@ -55,15 +55,16 @@ int auth_recheck(struct auth *auth, const struct principal *who);
 
 /* Completions carry the new secret; copy it, it is wiped after the call. NULL token and an error on failure. */
 typedef void auth_token_fn(void *owner, const struct seal_token *token, const struct principal *who,
-                           const struct err *err);
+			   const struct err *err);
 
 /* Each starts work and reports once, later; -1 when it could not even start (bad name: ERR_INVALID). Users are made when
  * first named: 1 to 64 characters of [A-Za-z0-9._@-]. `label` may be "". */
 int auth_create_key(struct auth *auth, const char *user, const char *label, auth_token_fn *done, void *owner,
-                    struct err *err);
+		    struct err *err);
 int auth_revoke_key(struct auth *auth, const char *key_id, auth_done_fn *done, void *owner, struct err *err);
 int auth_create_signin(struct auth *auth, const char *user, auth_token_fn *done, void *owner, struct err *err);
-/* Trades a sign-in token, once, for a session. ERR_DENIED when it is not good for one. */
+/* Trades a sign-in token, once, for a session. ERR_DENIED when it is not good for one: at once for an unknown or expired
+ * one, reported for the loser of two that race for it. */
 int auth_redeem_signin(struct auth *auth, struct str presented, auth_token_fn *done, void *owner, struct err *err);
 int auth_end_session(struct auth *auth, const char *credential, auth_done_fn *done, void *owner, struct err *err);
 /* Stops every completion that was started for this owner: for a connection that goes away. */

@@ -100,8 +100,8 @@ bool engine_upstream_known(const struct engine *engine);
 struct response *engine_find(struct engine *engine, const char *owner, struct str id);
 
 const char *response_id(const struct response *response);
-/* Fills a view of it as it is now; borrows from the response. */
-void response_view(const struct response *response, struct response_view *view);
+/* Fills a view of it as it is now; borrows from the response until the loop runs on. */
+void response_view(struct response *response, struct response_view *view);
 enum response_status response_status(const struct response *response);
 /* Whether its terminal event is in the log. */
 bool response_ended(const struct response *response);

@@ -31,7 +31,8 @@ free_record:
 static int put_item(const struct codec_writer *w, enum record_kind kind, const struct item *item, struct err *err) {
 	struct buf text = BUF_INIT;
 	item_write(&text, item);
-	int result = text.failed ? err_set(err, ERR_MEMORY, "no memory for an item") : put(w, kind, buf_str(&text), err);
+	int result =
+		text.failed ? err_set(err, ERR_MEMORY, "no memory for an item") : put(w, kind, buf_str(&text), err);
 	buf_free(&text);
 	return result;
 }
@@ -40,7 +41,7 @@ int codec_write_begin(const struct codec_writer *w, const struct conversation_en
 	struct buf text = BUF_INIT;
 	request_settings_write(&text, entry->settings);
 	int result = text.failed ? err_set(err, ERR_MEMORY, "no memory for settings")
-	                         : put(w, RECORD_SETTINGS, buf_str(&text), err);
+				 : put(w, RECORD_SETTINGS, buf_str(&text), err);
 	buf_free(&text);
 	for (size_t i = 0; result == 0 && i < entry->input->count; i++) {
 		result = put_item(w, RECORD_INPUT, &entry->input->items[i], err);
@@ -61,15 +62,15 @@ int codec_write_finish(const struct codec_writer *w, const struct conversation_e
 }
 
 void codec_response_row(const struct conversation_entry *entry, const char *owner, const char *thread,
-                        struct store_response *row) {
+			struct store_response *row) {
 	const struct response_usage *usage = &entry->usage;
 	*row = (struct store_response){
-	        .created_ms = entry->created_ms,
-	        .completed_ms = entry->completed_ms,
-	        .input_tokens = usage->known ? usage->input_tokens : -1,
-	        .cached_tokens = usage->known ? usage->cached_tokens : -1,
-	        .output_tokens = usage->known ? usage->output_tokens : -1,
-	        .reasoning_tokens = usage->known ? usage->reasoning_tokens : -1,
+		.created_ms = entry->created_ms,
+		.completed_ms = entry->completed_ms,
+		.input_tokens = usage->known ? usage->input_tokens : -1,
+		.cached_tokens = usage->known ? usage->cached_tokens : -1,
+		.output_tokens = usage->known ? usage->output_tokens : -1,
+		.reasoning_tokens = usage->known ? usage->reasoning_tokens : -1,
 	};
 	str_copy_cut(row->id, sizeof row->id, str_of(entry->response_id));
 	str_copy_cut(row->thread, sizeof row->thread, str_of(thread));
@@ -91,7 +92,7 @@ int codec_read_item(const struct vault *vault, const struct store_record *record
 }
 
 static int read_item_into(const struct vault *vault, const struct store_record *record, struct item_list *list,
-                          struct err *err) {
+			  struct err *err) {
 	struct item item = {0};
 	if (codec_read_item(vault, record, &item, err)) {
 		return -1;
@@ -104,7 +105,7 @@ static int read_item_into(const struct vault *vault, const struct store_record *
 }
 
 int codec_read_items(const struct vault *vault, const struct store_snapshot *snapshot, const char *response,
-                     struct item_list *input, struct item_list *output, struct err *err) {
+		     struct item_list *input, struct item_list *output, struct err *err) {
 	for (size_t i = 0; i < snapshot->record_count; i++) {
 		const struct store_record *record = &snapshot->records[i];
 		if (strcmp(record->response, response) != 0) {
@@ -122,7 +123,7 @@ int codec_read_items(const struct vault *vault, const struct store_snapshot *sna
 
 /* The records that are not items. */
 static int read_other(const struct vault *vault, const struct store_record *record, struct stored_response *out,
-                      struct err *err) {
+		      struct err *err) {
 	struct buf text = BUF_INIT;
 	int result = vault_unseal(vault, record, &text, err);
 	if (result == 0 && record->kind == RECORD_SETTINGS) {
@@ -152,24 +153,24 @@ static void read_row(const struct store_response *row, struct stored_response *o
 	out->created_ms = row->created_ms;
 	out->completed_ms = row->completed_ms;
 	out->usage = (struct response_usage){
-	        .known = row->input_tokens >= 0 && row->output_tokens >= 0,
-	        .input_tokens = row->input_tokens,
-	        .cached_tokens = row->cached_tokens,
-	        .output_tokens = row->output_tokens,
-	        .reasoning_tokens = row->reasoning_tokens,
+		.known = row->input_tokens >= 0 && row->output_tokens >= 0,
+		.input_tokens = row->input_tokens,
+		.cached_tokens = row->cached_tokens,
+		.output_tokens = row->output_tokens,
+		.reasoning_tokens = row->reasoning_tokens,
 	};
 }
 
 int codec_read(const struct vault *vault, const struct store_snapshot *snapshot, const struct store_response *row,
-               struct stored_response *out, struct err *err) {
+	       struct stored_response *out, struct err *err) {
 	read_row(row, out);
 	if (response_status_parse(str_of(row->status), &out->status)) {
 		return err_set(err, ERR_CORRUPT, "%s has status '%s'", row->id, row->status);
 	}
 	for (size_t i = 0; i < snapshot->record_count; i++) {
 		const struct store_record *record = &snapshot->records[i];
-		if (strcmp(record->response, row->id) == 0 && record->kind != RECORD_INPUT && record->kind != RECORD_OUTPUT &&
-		    read_other(vault, record, out, err)) {
+		if (strcmp(record->response, row->id) == 0 && record->kind != RECORD_INPUT &&
+		    record->kind != RECORD_OUTPUT && read_other(vault, record, out, err)) {
 			return -1;
 		}
 	}

@@ -20,14 +20,14 @@ int codec_write_begin(const struct codec_writer *writer, const struct conversati
 int codec_write_finish(const struct codec_writer *writer, const struct conversation_entry *entry, struct err *err);
 /* The row as the entry describes it. */
 void codec_response_row(const struct conversation_entry *entry, const char *owner, const char *thread,
-                        struct store_response *row);
+			struct store_response *row);
 
 /* Opens the records of one response out of a snapshot. `out` is zeroed or freed by the caller's stored_response_free. */
 int codec_read(const struct vault *vault, const struct store_snapshot *snapshot, const struct store_response *row,
-               struct stored_response *out, struct err *err);
+	       struct stored_response *out, struct err *err);
 /* Only its items: what a turn needs. */
 int codec_read_items(const struct vault *vault, const struct store_snapshot *snapshot, const char *response,
-                     struct item_list *input, struct item_list *output, struct err *err);
+		     struct item_list *input, struct item_list *output, struct err *err);
 /* One item out of one record. */
 int codec_read_item(const struct vault *vault, const struct store_record *record, struct item *item, struct err *err);
 

@@ -16,13 +16,13 @@ static const struct store_response *find_row(const struct store_snapshot *snapsh
 /* The chain over what is left once the records of one response are gone. A link belongs to it if a record with its number
  * does. */
 static int chain_without(struct conversation *c, const struct store_snapshot *snapshot, const char *response,
-                         struct seal_head *head, struct err *err) {
+			 struct seal_head *head, struct err *err) {
 	*head = (struct seal_head){0};
 	size_t r = 0;
 	for (size_t i = 0; i < snapshot->link_count; i++) {
 		const struct store_link *link = &snapshot->links[i];
 		while (r < snapshot->record_count && (snapshot->records[r].number < link->number ||
-		                                      strcmp(snapshot->records[r].response, response) != 0)) {
+						      strcmp(snapshot->records[r].response, response) != 0)) {
 			r++;
 		}
 		if (r < snapshot->record_count && snapshot->records[r].number == link->number) {
@@ -37,7 +37,7 @@ static int chain_without(struct conversation *c, const struct store_snapshot *sn
 }
 
 static int delete_changes(struct conversation_op *op, const struct store_snapshot *snapshot, struct store_write *write,
-                          struct err *err) {
+			  struct err *err) {
 	struct conversation *c = op->conversation;
 	const struct store_response *row = find_row(snapshot, op->id);
 	struct seal_head head;
@@ -129,7 +129,7 @@ fail:
 }
 
 struct conversation_op *conversation_delete_response(struct conversations *module, const char *owner, const char *id,
-                                                     conversation_written_fn *done, void *arg) {
+						     conversation_written_fn *done, void *arg) {
 	struct conversation_op *op = op_new(module, owner, id, arg);
 	if (!op) {
 		return NULL;
@@ -184,7 +184,7 @@ static void on_thread_read_to_delete(void *owner, struct store_snapshot *snapsho
 }
 
 struct conversation_op *conversation_delete(struct conversations *module, const char *owner, const char *id,
-                                            conversation_written_fn *done, void *arg) {
+					    conversation_written_fn *done, void *arg) {
 	struct conversation_op *op = op_new(module, owner, id, arg);
 	if (!op) {
 		return NULL;

@@ -32,8 +32,8 @@ static void slots_free(struct slot **slots, size_t count) {
 
 static int fill_slot(const struct vault *vault, const struct store_record *record, struct slot *slot, struct err *err) {
 	struct item_list *list = record->kind == RECORD_INPUT    ? &slot->input
-	                         : record->kind == RECORD_OUTPUT ? &slot->output
-	                                                         : NULL;
+				 : record->kind == RECORD_OUTPUT ? &slot->output
+								 : NULL;
 	struct item item = {0};
 	if (!list) {
 		return 0;
@@ -50,7 +50,7 @@ static int fill_slot(const struct vault *vault, const struct store_record *recor
 
 /* Opens every record once and sorts the items to their responses. `chain[i]` belongs to `slots[i]`. */
 static struct slot *fill_slots(const struct vault *vault, const struct store_snapshot *snapshot,
-                               const struct store_response *const *chain, size_t count, struct err *err) {
+			       const struct store_response *const *chain, size_t count, struct err *err) {
 	struct slot *slots = mem_zarray(count, sizeof *slots);
 	struct map *by_id = map_new();
 	if (!slots || !by_id) {
@@ -78,9 +78,10 @@ fail:
 	return NULL;
 }
 
-/* The path from the first turn to `last`, oldest first; NULL with ERR_NOT_FOUND when a turn on it was deleted. */
-static const struct store_response **chain_to(const struct store_snapshot *snapshot, const char *last, size_t *count,
-                                              struct err *err) {
+/* The path from the first turn to `last`, oldest first. Where a turn on it is gone (deleted, or never stored), it begins
+ * behind that, or, if it must be whole, fails with ERR_NOT_FOUND. */
+static const struct store_response **chain_to(const struct store_snapshot *snapshot, const char *last, bool whole,
+					      size_t *count, struct err *err) {
 	const struct store_response **chain = mem_zarray(snapshot->response_count + 1, sizeof *chain);
 	struct map *by_id = map_new();
 	size_t length = 0;
@@ -96,9 +97,12 @@ static const struct store_response **chain_to(const struct store_snapshot *snaps
 	}
 	for (const char *id = last; id[0]; id = chain[length - 1]->parent) {
 		const struct store_response *row = map_get(by_id, str_of(id));
+		if (!row && length && !whole) {
+			break;
+		}
 		if (!row || length == snapshot->response_count) {
 			err_set(err, row ? ERR_CORRUPT : ERR_NOT_FOUND, "%s: the turn %s before it %s", last, id,
-			        row ? "comes twice" : "was deleted");
+				row ? "comes twice" : "is not kept");
 			goto fail;
 		}
 		chain[length++] = row;
@@ -120,10 +124,10 @@ fail:
 
 /* The turns along the path to `last`; the caller holds the newest. */
 static struct turn *build_turns(const struct vault *vault, const struct store_snapshot *snapshot, const char *last,
-                                struct err *err) {
+				bool whole, struct err *err) {
 	size_t count = 0;
 	struct turn *turn = NULL;
-	const struct store_response **chain = chain_to(snapshot, last, &count, err);
+	const struct store_response **chain = chain_to(snapshot, last, whole, &count, err);
 	struct slot *slots = chain ? fill_slots(vault, snapshot, chain, count, err) : NULL;
 	for (size_t i = 0; slots && i < count; i++) {
 		struct turn *next = turn_new(turn, chain[i]->id, &slots[i].input, &slots[i].output);
@@ -149,7 +153,7 @@ static const struct store_response *find_row(const struct store_snapshot *snapsh
 }
 
 static int open_context(struct conversation_op *op, const struct store_snapshot *snapshot,
-                        struct conversation **conversation, struct turn **turn, struct err *err) {
+			struct conversation **conversation, struct turn **turn, struct err *err) {
 	const struct store_response *row = find_row(snapshot, op->id);
 	if (!row) {
 		return err_set(err, ERR_NOT_FOUND, "no response %s", op->id);
@@ -161,7 +165,7 @@ static int open_context(struct conversation_op *op, const struct store_snapshot 
 	if (!opened) {
 		return -1;
 	}
-	struct turn *built = build_turns(&opened->vault, snapshot, op->id, err);
+	struct turn *built = build_turns(&opened->vault, snapshot, op->id, true, err);
 	if (!built) {
 		conversation_release(&opened);
 		return -1;
@@ -192,7 +196,7 @@ static void on_context(void *owner, struct store_snapshot *snapshot, const struc
 }
 
 struct conversation_op *conversation_load(struct conversations *module, const char *owner, const char *response_id,
-                                          conversation_context_fn *done, void *arg) {
+					  conversation_context_fn *done, void *arg) {
 	struct conversation_op *op = op_new(module, owner, response_id, arg);
 	if (!op) {
 		return NULL;
@@ -220,25 +224,25 @@ void stored_response_free(struct stored_response **stored) {
 
 void stored_response_view(const struct stored_response *stored, struct response_view *view) {
 	*view = (struct response_view){
-	        .id = stored->id,
-	        .conversation = stored->conversation,
-	        .previous_response_id = stored->parent,
-	        .model = stored->model,
-	        .settings = &stored->settings,
-	        .created_s = stored->created_ms / 1000,
-	        .completed_s = stored->completed_ms / 1000,
-	        .status = stored->status,
-	        .incomplete_reason = stored->reason,
-	        .error_code = stored->reason,
-	        .error_message = stored->error_message ? stored->error_message : "",
-	        .output = stored->output.items,
-	        .output_count = stored->output.count,
-	        .usage = stored->usage,
+		.id = stored->id,
+		.conversation = stored->conversation,
+		.previous_response_id = stored->parent,
+		.model = stored->model,
+		.settings = &stored->settings,
+		.created_s = stored->created_ms / 1000,
+		.completed_s = stored->completed_ms / 1000,
+		.status = stored->status,
+		.incomplete_reason = stored->reason,
+		.error_code = stored->reason,
+		.error_message = stored->error_message ? stored->error_message : "",
+		.output = stored->output.items,
+		.output_count = stored->output.count,
+		.usage = stored->usage,
 	};
 }
 
 static struct stored_response *open_response(struct conversation_op *op, const struct store_snapshot *snapshot,
-                                             struct err *err) {
+					     struct err *err) {
 	const struct store_response *row = find_row(snapshot, op->id);
 	if (!row) {
 		err_set(err, ERR_NOT_FOUND, "no response %s", op->id);
@@ -278,7 +282,7 @@ static void on_response(void *owner, struct store_snapshot *snapshot, const stru
 }
 
 struct conversation_op *conversation_read_response(struct conversations *module, const char *owner, const char *id,
-                                                   conversation_response_fn *done, void *arg) {
+						   conversation_response_fn *done, void *arg) {
 	struct conversation_op *op = op_new(module, owner, id, arg);
 	if (!op) {
 		return NULL;
@@ -323,7 +327,8 @@ static void on_items(void *owner, struct store_snapshot *snapshot, const struct 
 	struct err err = {0};
 	if (!read_err) {
 		conversation = thread_open(op->module, snapshot, &err);
-		turn = conversation ? build_turns(&conversation->vault, snapshot, snapshot->threads[0].last_response, &err) : NULL;
+		const char *last = conversation ? snapshot->threads[0].last_response : "";
+		turn = conversation ? build_turns(&conversation->vault, snapshot, last, false, &err) : NULL;
 		count = count_items(turn);
 		items = list_items(turn, count);
 		if (!turn || !items) {
@@ -340,7 +345,7 @@ static void on_items(void *owner, struct store_snapshot *snapshot, const struct 
 }
 
 struct conversation_op *conversation_items(struct conversations *module, const char *owner, const char *id,
-                                           conversation_items_fn *done, void *arg) {
+					   conversation_items_fn *done, void *arg) {
 	struct conversation_op *op = op_new(module, owner, id, arg);
 	if (!op) {
 		return NULL;
@@ -375,8 +380,8 @@ static void make_title(struct str text, char *title, size_t size) {
 	title[str_utf8_prefix((struct str){title, length}, length)] = '\0';
 }
 
-static int open_title(struct conversation_op *op, const struct store_snapshot *snapshot, const struct store_thread *thread,
-                      char *title, size_t size, struct err *err) {
+static int open_title(struct conversation_op *op, const struct store_snapshot *snapshot,
+		      const struct store_thread *thread, char *title, size_t size, struct err *err) {
 	struct vault vault;
 	struct item item = {0};
 	struct buf text = BUF_INIT;
@@ -405,7 +410,7 @@ static int open_title(struct conversation_op *op, const struct store_snapshot *s
 }
 
 static struct conversation_summary *summarize(struct conversation_op *op, const struct store_snapshot *snapshot,
-                                              struct err *err) {
+					      struct err *err) {
 	struct conversation_summary *rows = mem_zarray(snapshot->thread_count + 1, sizeof *rows);
 	if (!rows) {
 		err_set(err, ERR_MEMORY, "no memory for a list");
@@ -421,7 +426,7 @@ static struct conversation_summary *summarize(struct conversation_op *op, const 
 		/* One conversation that does not open must not hide the others. */
 		if (open_title(op, snapshot, thread, rows[i].title, sizeof rows[i].title, &title_err)) {
 			log_error(op->module->deps.log, "title does not open", LOG_S("conversation", thread->id),
-			          LOG_ERR(&title_err));
+				  LOG_ERR(&title_err));
 		}
 	}
 	return rows;
@@ -446,7 +451,7 @@ static void on_list(void *owner, struct store_snapshot *snapshot, const struct e
 }
 
 struct conversation_op *conversation_list(struct conversations *module, const char *owner, const char *after,
-                                          uint32_t limit, bool ascending, conversation_list_fn *done, void *arg) {
+					  uint32_t limit, bool ascending, conversation_list_fn *done, void *arg) {
 	struct conversation_op *op = op_new(module, owner, after, arg);
 	if (!op) {
 		return NULL;

@@ -119,8 +119,8 @@ static int verify_head(struct conversation *c, const struct store_snapshot *snap
 	}
 	head.last_number = c->row.last_number; /* the highest may have been deleted; the row's own is under the hash */
 	if (head.count != c->row.count || memcmp(head.chain, c->row.chain, sizeof head.chain) != 0) {
-		return err_set(err, ERR_CORRUPT, "records of %s do not fit their chain: %u there, %u expected", c->id, head.count,
-		               c->row.count);
+		return err_set(err, ERR_CORRUPT, "records of %s do not fit their chain: %u there, %u expected", c->id,
+			       head.count, c->row.count);
 	}
 	uint8_t mac[SEAL_HEAD_SIZE];
 	seal_head_mac(&head, vault_head_key(&c->vault), c->id, mac);

@@ -18,7 +18,7 @@ static void vault_init(struct vault *vault, const char *owner, const char *threa
 }
 
 int vault_make(struct vault *vault, const struct seal_keyring *keyring, const char *owner, const char *thread,
-               struct store_dek *row, struct err *err) {
+	       struct store_dek *row, struct err *err) {
 	vault_init(vault, owner, thread);
 	struct seal_dek *key = seal_dek_new();
 	if (!key) {
@@ -38,7 +38,7 @@ int vault_make(struct vault *vault, const struct seal_keyring *keyring, const ch
 }
 
 int vault_open(struct vault *vault, const struct seal_keyring *keyring, const char *owner, const char *thread,
-               const struct store_snapshot *snapshot, struct err *err) {
+	       const struct store_snapshot *snapshot, struct err *err) {
 	vault_init(vault, owner, thread);
 	for (size_t i = 0; i < snapshot->dek_count; i++) {
 		const struct store_dek *row = &snapshot->deks[i];
@@ -50,7 +50,8 @@ int vault_open(struct vault *vault, const struct seal_keyring *keyring, const ch
 			goto close;
 		}
 		struct seal_dek_binding binding = dek_binding(vault, row->epoch);
-		vault->keys[row->epoch - 1] = seal_dek_unwrap(keyring, row->wrapped, sizeof row->wrapped, &binding, err);
+		vault->keys[row->epoch - 1] =
+			seal_dek_unwrap(keyring, row->wrapped, sizeof row->wrapped, &binding, err);
 		if (!vault->keys[row->epoch - 1]) {
 			err_wrap(err, "data key of %s, epoch %u", thread, row->epoch);
 			goto close;
@@ -85,10 +86,10 @@ void vault_close(struct vault *vault) {
 
 static struct seal_record_binding record_binding(const struct vault *vault, const struct store_record *record) {
 	struct seal_record_binding binding = {
-	        .number = record->number,
-	        .kind = record->kind,
-	        .schema = VAULT_SCHEMA,
-	        .created_ms = record->created_ms,
+		.number = record->number,
+		.kind = record->kind,
+		.schema = VAULT_SCHEMA,
+		.created_ms = record->created_ms,
 	};
 	memcpy(binding.owner, vault->owner, sizeof binding.owner);
 	memcpy(binding.thread, vault->thread, sizeof binding.thread);
@@ -97,7 +98,7 @@ static struct seal_record_binding record_binding(const struct vault *vault, cons
 }
 
 int vault_seal(const struct vault *vault, const char *response, enum record_kind kind, uint32_t number, int64_t now_ms,
-               struct str text, struct store_record *record, struct err *err) {
+	       struct str text, struct store_record *record, struct err *err) {
 	*record = (struct store_record){.number = number, .kind = kind, .created_ms = now_ms};
 	memcpy(record->thread, vault->thread, sizeof record->thread);
 	str_copy_cut(record->response, sizeof record->response, str_of(response));

@@ -31,15 +31,15 @@ struct vault {
 
 /* A new thread's vault: one fresh key, wrapped into `row`, which is to be stored before the first record. */
 int vault_make(struct vault *vault, const struct seal_keyring *keyring, const char *owner, const char *thread,
-               struct store_dek *row, struct err *err);
+	       struct store_dek *row, struct err *err);
 /* Opens the keys that a snapshot brought for this thread. ERR_CORRUPT when there are none or one does not open. */
 int vault_open(struct vault *vault, const struct seal_keyring *keyring, const char *owner, const char *thread,
-               const struct store_snapshot *snapshot, struct err *err);
+	       const struct store_snapshot *snapshot, struct err *err);
 void vault_close(struct vault *vault);
 
 /* Seals `text` as record `number` into `record`, which the caller frees (record->sealed). */
 int vault_seal(const struct vault *vault, const char *response, enum record_kind kind, uint32_t number, int64_t now_ms,
-               struct str text, struct store_record *record, struct err *err);
+	       struct str text, struct store_record *record, struct err *err);
 /* Appends the text of a record to `out`. */
 int vault_unseal(const struct vault *vault, const struct store_record *record, struct buf *out, struct err *err);
 

@@ -46,7 +46,7 @@ static void on_written(void *owner, const struct err *err) {
 }
 
 static int add_changes(struct conversation *c, const struct conversation_entry *entry, struct store_write *write,
-                       struct err *err) {
+		       struct err *err) {
 	int64_t now_ms = clock_wall_ms(c->module->deps.clock);
 	struct codec_writer writer = {&c->vault, &c->head, write, entry->response_id, now_ms};
 	struct store_response row;
@@ -66,7 +66,7 @@ static int add_changes(struct conversation *c, const struct conversation_entry *
 }
 
 static struct conversation_op *write_entry(struct conversation *c, const struct conversation_entry *entry,
-                                           conversation_written_fn *done, void *arg) {
+					   conversation_written_fn *done, void *arg) {
 	const struct seal_head head = c->head;
 	const struct store_thread row = c->row;
 	struct store_write *write = store_write_new();
@@ -94,12 +94,12 @@ give_up:
 }
 
 struct conversation_op *conversation_begin(struct conversation *conversation, const struct conversation_entry *entry,
-                                           conversation_written_fn *done, void *arg) {
+					   conversation_written_fn *done, void *arg) {
 	return write_entry(conversation, entry, done, arg);
 }
 
 struct conversation_op *conversation_finish(struct conversation *conversation, const struct conversation_entry *entry,
-                                            conversation_written_fn *done, void *arg) {
+					    conversation_written_fn *done, void *arg) {
 	return write_entry(conversation, entry, done, arg);
 }
 

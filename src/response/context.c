@@ -1,0 +1,74 @@
+#include "context.h"
+
+#include "base/mem.h"
+
+/* Chat Completions servers at large know no developer role; it is their system role. */
+static const char *chat_role(enum item_role role) {
+	return item_role_name(role == ROLE_DEVELOPER ? ROLE_SYSTEM : role);
+}
+
+struct size {
+	size_t messages;
+	size_t joined;
+};
+
+static void measure(struct size *size, const struct item_list *list) {
+	for (size_t i = 0; i < list->count; i++) {
+		const struct item *item = &list->items[i];
+		size->messages++;
+		for (size_t p = 0; item->part_count > 1 && p < item->part_count; p++) {
+			size->joined += item->parts[p].length;
+		}
+	}
+}
+
+static struct str item_text(struct context *context, const struct item *item) {
+	if (item->part_count == 1) {
+		return (struct str){item->parts[0].text, item->parts[0].length};
+	}
+	size_t start = context->joined.length;
+	item_append_text(item, &context->joined);
+	return (struct str){context->joined.data + start, context->joined.length - start};
+}
+
+/* Writes the list's messages so that they end before `at`; the new first place comes back. */
+static size_t place(struct context *context, const struct item_list *list, size_t at) {
+	for (size_t i = list->count; i-- > 0;) {
+		const struct item *item = &list->items[i];
+		context->messages[--at] = (struct chat_message){chat_role(item->role), item_text(context, item)};
+	}
+	return at;
+}
+
+int context_build(struct context *context, const char *instructions, const struct turn *parent,
+		  const struct item_list *input) {
+	struct size size = {.messages = instructions ? 1 : 0};
+	*context = (struct context){0};
+	measure(&size, input);
+	for (const struct turn *turn = parent; turn; turn = turn->parent) {
+		measure(&size, &turn->input);
+		measure(&size, &turn->output);
+	}
+	context->messages = mem_zarray(size.messages + 1, sizeof *context->messages);
+	/* Reserved at once: the views into it must not move. */
+	if (!context->messages || (size.joined && !buf_reserve(&context->joined, size.joined))) {
+		context_free(context);
+		return -1;
+	}
+	size_t at = place(context, input, size.messages);
+	for (const struct turn *turn = parent; turn; turn = turn->parent) {
+		at = place(context, &turn->output, at);
+		at = place(context, &turn->input, at);
+	}
+	if (instructions) {
+		context->messages[0] = (struct chat_message){chat_role(ROLE_SYSTEM), str_of(instructions)};
+	}
+	context->count = size.messages;
+	return 0;
+}
+
+void context_free(struct context *context) {
+	mem_free(context->messages);
+	buf_free(&context->joined);
+	*context = (struct context){0};
+}

@@ -1,0 +1,177 @@
+#include "response/engine.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "response.h"
+
+#define MODELS_MAX_AGE_MS 60000
+
+struct engine {
+	struct engine_deps deps;
+	char default_model[REQUEST_MODEL_SIZE];
+	uint32_t max_live;
+	struct registry registry;
+};
+
+static void on_turn_closed(uv_handle_t *handle) {
+	mem_free(handle);
+}
+
+struct engine *engine_new(const struct engine_options *options, const struct engine_deps *deps, struct err *err) {
+	struct engine *engine = mem_zalloc(sizeof *engine);
+	if (!engine) {
+		err_set(err, ERR_MEMORY, "no memory for the response engine");
+		return NULL;
+	}
+	struct registry *registry = &engine->registry;
+	engine->deps = *deps;
+	engine->max_live = options->max_live;
+	list_init(&registry->queue);
+	if (str_copy(engine->default_model, sizeof engine->default_model, str_of(options->default_model))) {
+		err_set(err, ERR_INVALID, "the default model's name is too long");
+		goto free_engine;
+	}
+	registry->live = map_new();
+	registry->turn = mem_zalloc(sizeof *registry->turn);
+	if (!registry->live || !registry->turn) {
+		err_set(err, ERR_MEMORY, "no memory for the response engine");
+		goto free_registry;
+	}
+	uv_idle_init(deps->loop, registry->turn);
+	registry->turn->data = registry;
+	registry_measure(registry, deps->metrics);
+	return engine;
+
+free_registry:
+	mem_free(registry->turn);
+	map_free(&registry->live);
+free_engine:
+	mem_free(engine);
+	return NULL;
+}
+
+void engine_free(struct engine **engine) {
+	struct engine *e = *engine;
+	*engine = NULL;
+	if (e) {
+		uv_close((uv_handle_t *)e->registry.turn, on_turn_closed);
+		map_free(&e->registry.live);
+		mem_free(e);
+	}
+}
+
+/* --- models --------------------------------------------------------------------------------------------------------- */
+
+size_t engine_models(struct engine *engine, char *const **names) {
+	return upstream_models(engine->deps.upstream, MODELS_MAX_AGE_MS, names);
+}
+
+bool engine_upstream_known(const struct engine *engine) {
+	return upstream_models_known(engine->deps.upstream);
+}
+
+/* "llama3" is how people write the "llama3:latest" of Ollama's list, and Ollama takes it. */
+static bool names_model(const char *listed, const char *asked) {
+	size_t length = strlen(asked);
+	return strncmp(listed, asked, length) == 0 && (!listed[length] || strcmp(listed + length, ":latest") == 0);
+}
+
+/* The model that a request means; NULL with an error when there is none such. */
+static const char *choose_model(struct engine *engine, const char *asked, struct api_error *error) {
+	char *const *names = NULL;
+	size_t count = engine_models(engine, &names);
+	if (!asked[0] && engine->default_model[0]) {
+		return engine->default_model;
+	}
+	if (!asked[0] && count) {
+		return names[0];
+	}
+	if (!asked[0]) {
+		api_error_set(error, API_UPSTREAM_FAILED, "model",
+			      "No model is named, none is set as default, and the upstream's list is not known.");
+		return NULL;
+	}
+	if (strcmp(asked, engine->default_model) == 0 || !engine_upstream_known(engine)) {
+		return asked;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (names_model(names[i], asked)) {
+			return asked;
+		}
+	}
+	api_error_set(error, API_MODEL_NOT_FOUND, "model", "The model '%s' does not exist.", asked);
+	return NULL;
+}
+
+/* --- responses ------------------------------------------------------------------------------------------------------ */
+
+int engine_create(struct engine *engine, const struct engine_start *start, struct cursor *cursor,
+		  const struct cursor_sink *sink, void *owner, struct api_error *error) {
+	struct registry *registry = &engine->registry;
+	int result = -1;
+	if (registry->draining) {
+		api_error_set(error, API_DRAINING, NULL, NULL);
+		goto free_request;
+	}
+	if (map_count(registry->live) >= engine->max_live) {
+		api_error_set(error, API_OVERLOADED, NULL, NULL);
+		goto free_request;
+	}
+	const char *model = choose_model(engine, start->request->settings.model, error);
+	if (!model) {
+		goto free_request;
+	}
+	struct response *response = response_new(registry, &engine->deps, start, model);
+	if (!response) {
+		api_error_set(error, API_OVERLOADED, NULL, NULL);
+		goto free_request;
+	}
+	if (registry_add(registry, response->id, response)) {
+		api_error_set(error, API_OVERLOADED, NULL, NULL);
+		response_release(response);
+		goto free_request;
+	}
+	cursor_open(cursor, response, 0, sink, owner);
+	response_begin(response);
+	result = 0;
+
+free_request:
+	request_free(start->request);
+	return result;
+}
+
+struct response *engine_find(struct engine *engine, const char *owner, struct str id) {
+	struct response *response = map_get(engine->registry.live, id);
+	return response && strcmp(response->owner, owner) == 0 ? response : NULL;
+}
+
+void response_cancel(struct response *response) {
+	if (response->state == STATE_CONNECTING || response->state == STATE_STREAMING) {
+		response_stop(response, RESPONSE_CANCELLED, "cancelled");
+	}
+}
+
+/* --- the end of the process ------------------------------------------------------------------------------------------ */
+
+void engine_drain(struct engine *engine) {
+	engine->registry.draining = true;
+}
+
+size_t engine_live_count(const struct engine *engine) {
+	return map_count(engine->registry.live);
+}
+
+void engine_on_idle(struct engine *engine, void (*idle)(void *owner), void *owner) {
+	engine->registry.idle = idle;
+	engine->registry.idle_owner = owner;
+}
+
+void engine_interrupt_all(struct engine *engine, const char *reason) {
+	size_t position = 0;
+	void *value = NULL;
+	while (map_next(engine->registry.live, &position, NULL, &value)) {
+		response_stop(value, RESPONSE_INCOMPLETE, reason);
+	}
+}

@@ -1,0 +1,52 @@
+#include "failure.h"
+
+static enum api_error_code upstream_code(enum upstream_error error) {
+	switch (error) {
+	case UPSTREAM_RATE_LIMITED:
+		return API_UPSTREAM_RATE_LIMITED;
+	case UPSTREAM_TIMEOUT:
+	case UPSTREAM_STALLED:
+		return API_UPSTREAM_TIMEOUT;
+	case UPSTREAM_MEMORY:
+		return API_OVERLOADED;
+	default:
+		return API_UPSTREAM_FAILED;
+	}
+}
+
+void failure_of_upstream(const struct upstream_outcome *outcome, struct api_error *error) {
+	api_error_set(error, upstream_code(outcome->error), NULL, "%s (%s)", outcome->text,
+		      upstream_error_name(outcome->error));
+	error->retry_after_ms = outcome->retry_after_ms;
+}
+
+void failure_of_store(const struct err *err, struct api_error *error) {
+	switch (err->code) {
+	case ERR_FULL:
+		api_error_set(error, API_STORAGE_FULL, NULL, NULL);
+		return;
+	case ERR_OUTCOME_UNKNOWN:
+		api_error_set(error, API_STORAGE_UNKNOWN, NULL, NULL);
+		return;
+	case ERR_MEMORY:
+		api_error_set(error, API_OVERLOADED, NULL, NULL);
+		return;
+	default:
+		api_error_set(error, API_STORAGE_FAILED, NULL, NULL);
+	}
+}
+
+void failure_of_parent(const struct err *err, const char *parent, struct api_error *error) {
+	static const char field[] = "previous_response_id";
+	switch (err->code) {
+	case ERR_NOT_FOUND:
+		api_error_set(error, API_PARENT_NOT_FOUND, field, "Previous response with id '%s' not found.", parent);
+		return;
+	case ERR_CONFLICT:
+		api_error_set(error, API_PARENT_NOT_READY, field, "Previous response '%s' is still in progress.",
+			      parent);
+		return;
+	default:
+		failure_of_store(err, error);
+	}
+}

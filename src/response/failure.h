@@ -1,0 +1,15 @@
+/* What went wrong below, in a client's terms. Private to the response layer. */
+#ifndef SLUICE_RESPONSE_FAILURE_H
+#define SLUICE_RESPONSE_FAILURE_H
+
+#include "base/err.h"
+#include "proto/error.h"
+#include "upstream/client.h"
+
+void failure_of_upstream(const struct upstream_outcome *outcome, struct api_error *error);
+/* Of a transcript that could not be written. */
+void failure_of_store(const struct err *err, struct api_error *error);
+/* Of a parent that could not be read. */
+void failure_of_parent(const struct err *err, const char *parent, struct api_error *error);
+
+#endif

@@ -1,0 +1,47 @@
+/* The live responses and the work that waits for the loop's next turn. Private to the response layer. */
+#ifndef SLUICE_RESPONSE_REGISTRY_H
+#define SLUICE_RESPONSE_REGISTRY_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/metrics.h"
+
+struct response;
+
+/* A callback that waits: embedded in its owner, on at most one queue. Zeroed waits for nothing. */
+struct deferred {
+	struct list link;
+	void (*run)(struct deferred *deferred);
+};
+
+struct engine_metrics {
+	struct gauge *live;
+	struct counter *ended[5]; /* by enum response_status; IN_PROGRESS counts the refused */
+	struct counter *deltas;
+	struct histogram *first_text;
+	struct histogram *commit;
+};
+
+struct registry {
+	struct map *live; /* by response id */
+	struct list queue;
+	uv_idle_t *turn; /* runs while the queue holds something */
+	bool draining;
+	struct deferred idle_notice;
+	void (*idle)(void *owner);
+	void *idle_owner;
+	struct engine_metrics metrics;
+};
+
+/* Runs it on the loop's next turn; one that waits already is left where it is. */
+void registry_defer(struct registry *registry, struct deferred *deferred, void (*run)(struct deferred *deferred));
+void registry_undefer(struct deferred *deferred);
+int registry_add(struct registry *registry, const char *id, struct response *response);
+void registry_remove(struct registry *registry, const char *id);
+/* Gets the metrics their names. */
+void registry_measure(struct registry *registry, struct metrics *metrics);
+
+#endif

@@ -1,0 +1,514 @@
+#include "response.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "context.h"
+#include "failure.h"
+
+static const char *const state_names[STATE_COUNT] = {
+	"accepted",  "loading",    "connecting", "streaming", "committing",
+	"completed", "incomplete", "failed",     "cancelled", "refused",
+};
+
+#define TO(state) (1u << (state))
+#define ENDS (TO(STATE_COMPLETED) | TO(STATE_INCOMPLETE) | TO(STATE_FAILED) | TO(STATE_CANCELLED))
+
+/* Where each state may go. A response that nobody can read any more ends without a commit. */
+static const uint32_t transitions[STATE_COUNT] = {
+	[STATE_ACCEPTED] = TO(STATE_LOADING) | TO(STATE_CONNECTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
+	[STATE_LOADING] = TO(STATE_CONNECTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
+	[STATE_CONNECTING] = TO(STATE_STREAMING) | TO(STATE_COMMITTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
+	[STATE_STREAMING] = TO(STATE_COMMITTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
+	[STATE_COMMITTING] = ENDS | TO(STATE_REFUSED),
+};
+
+static bool response_move(struct response *r, enum response_state to) {
+	if (!(transitions[r->state] & TO(to))) {
+		log_error(&r->log, "response may not move", LOG_S("from", state_names[r->state]),
+			  LOG_S("to", state_names[to]));
+		return false;
+	}
+	log_debug(&r->log, "response moves", LOG_S("from", state_names[r->state]), LOG_S("to", state_names[to]));
+	r->state = to;
+	return true;
+}
+
+static int64_t now_us(const struct response *r) {
+	return clock_monotonic_us(r->deps->clock);
+}
+
+/* --- its memory ----------------------------------------------------------------------------------------------------- */
+
+struct response *response_new(struct registry *registry, const struct engine_deps *deps,
+			      const struct engine_start *start, const char *model) {
+	struct response *r = mem_zalloc(sizeof *r);
+	if (!r) {
+		return NULL;
+	}
+	r->references = 1;
+	r->registry = registry;
+	r->deps = deps;
+	r->created_ms = clock_wall_ms(deps->clock);
+	r->started_us = now_us(r);
+	list_init(&r->cursors);
+	id_make(r->id, "resp", r->created_ms);
+	id_make(r->item_id, "msg", r->created_ms);
+	str_copy_cut(r->owner, sizeof r->owner, str_of(start->owner));
+	str_copy_cut(r->model, sizeof r->model, str_of(model));
+	memcpy(r->parent_id, start->request->previous_response_id, sizeof r->parent_id);
+	r->settings = start->request->settings;
+	r->input = start->request->input;
+	*start->request = (struct request){0};
+	r->parent = turn_hold(start->parent);
+	r->conversation = r->settings.store ? conversation_hold(start->parent_conversation) : NULL;
+	r->status = RESPONSE_IN_PROGRESS;
+	log_child(&r->log, start->log, "response", r->id);
+	return r;
+}
+
+static void response_free(struct response *r) {
+	registry_undefer(&r->step);
+	registry_undefer(&r->notice);
+	conversation_cancel(&r->loading);
+	conversation_cancel(&r->beginning);
+	conversation_cancel(&r->finishing);
+	upstream_cancel(&r->call);
+	request_settings_free(&r->settings);
+	item_list_free(&r->input);
+	item_free(&r->output);
+	turn_release(&r->parent);
+	turn_release(&r->turn);
+	conversation_release(&r->conversation);
+	event_log_free(&r->events);
+	mem_free(r->error_message);
+	mem_free(r);
+}
+
+void response_hold(struct response *r) {
+	r->references++;
+}
+
+void response_release(struct response *r) {
+	if (--r->references == 0) {
+		response_free(r);
+	}
+}
+
+/* --- its watchers --------------------------------------------------------------------------------------------------- */
+
+uint32_t response_shown(const struct response *r) {
+	return r->shown ? r->events.count : 0;
+}
+
+/* A sink may close its cursor, or any other one of this response, from within the callback. */
+static void notify(struct response *r) {
+	struct list waiting;
+	list_init(&waiting);
+	response_hold(r);
+	while (!list_empty(&r->cursors)) {
+		struct list *node = r->cursors.next;
+		list_remove(node);
+		list_append(&waiting, node);
+	}
+	while (!list_empty(&waiting)) {
+		struct cursor *cursor = container_of(waiting.next, struct cursor, link);
+		list_remove(&cursor->link);
+		list_append(&r->cursors, &cursor->link);
+		if (!cursor->told && cursor->next < response_shown(r)) {
+			cursor->told = true;
+			cursor->sink->ready(cursor);
+		}
+	}
+	response_release(r);
+}
+
+static void on_notice(struct deferred *notice) {
+	notify(container_of(notice, struct response, notice));
+}
+
+void response_notify_later(struct response *r) {
+	registry_defer(r->registry, &r->notice, on_notice);
+}
+
+/* --- its end -------------------------------------------------------------------------------------------------------- */
+
+static bool is_stored(const struct response *r) {
+	return r->settings.store;
+}
+
+static void leave_registry(struct response *r) {
+	registry_remove(r->registry, r->id);
+	counter_add(r->registry->metrics.ended[r->status], 1);
+	response_release(r);
+}
+
+/* It never began: nobody saw an event of it, and nothing of it is kept in the open. */
+static void refuse(struct response *r, const struct api_error *error) {
+	if (!response_move(r, STATE_REFUSED)) {
+		return;
+	}
+	upstream_cancel(&r->call);
+	conversation_cancel(&r->loading);
+	conversation_cancel(&r->finishing);
+	log_info(&r->log, "response refused", LOG_S("code", api_error_row(error->code)->code));
+	while (!list_empty(&r->cursors)) {
+		struct cursor *cursor = container_of(r->cursors.next, struct cursor, link);
+		list_remove(&cursor->link);
+		cursor->response = NULL;
+		cursor->sink->refused(cursor, error);
+		response_release(r);
+	}
+	leave_registry(r);
+}
+
+static void become_turn(struct response *r) {
+	struct item_list output = {0};
+	if (r->output.part_count && item_list_add(&output, &r->output)) {
+		return;
+	}
+	r->turn = turn_new(r->parent, r->id, &r->input, &output);
+	item_list_free(&output);
+	turn_release(&r->parent);
+}
+
+static void end(struct response *r) {
+	static const enum response_state ends[] = {
+		[RESPONSE_COMPLETED] = STATE_COMPLETED,
+		[RESPONSE_INCOMPLETE] = STATE_INCOMPLETE,
+		[RESPONSE_FAILED] = STATE_FAILED,
+		[RESPONSE_CANCELLED] = STATE_CANCELLED,
+	};
+	if (!response_move(r, ends[r->status])) {
+		return;
+	}
+	event_log_append(&r->events, EVENT_TERMINAL, 0);
+	become_turn(r);
+	log_info(&r->log, "response ended", LOG_S("status", response_status_name(r->status)),
+		 LOG_S("reason", r->reason), LOG_S("model", r->model), LOG_I("events", r->events.count),
+		 LOG_I("bytes", r->events.text.length),
+		 LOG_I("input_tokens", r->usage.known ? r->usage.input_tokens : -1),
+		 LOG_I("output_tokens", r->usage.known ? r->usage.output_tokens : -1),
+		 LOG_I("ms", (now_us(r) - r->started_us) / 1000));
+	notify(r);
+	leave_registry(r);
+}
+
+static void set_failure(struct response *r, const struct api_error *error) {
+	r->status = RESPONSE_FAILED;
+	r->failure = *error;
+	str_copy_cut(r->reason, sizeof r->reason, str_of(api_error_row(error->code)->code));
+	mem_free(r->error_message);
+	r->error_message = mem_strdup(error->message);
+}
+
+static void on_committed(void *owner, const struct err *err) {
+	struct response *r = owner;
+	r->finishing = NULL;
+	if (err) {
+		struct api_error error;
+		failure_of_store(err, &error);
+		set_failure(r, &error);
+	} else {
+		histogram_observe_us(r->registry->metrics.commit,
+				     (clock_wall_ms(r->deps->clock) - r->completed_ms) * INT64_C(1000));
+	}
+	end(r);
+}
+
+static struct conversation_entry entry_of(const struct response *r) {
+	return (struct conversation_entry){
+		.response_id = r->id,
+		.parent_id = r->parent_id,
+		.model = r->model,
+		.settings = &r->settings,
+		.input = &r->input,
+		.created_ms = r->created_ms,
+		.completed_ms = r->completed_ms,
+		.status = r->status,
+		.reason = r->reason,
+		.error_message = r->error_message ? r->error_message : "",
+		.output = &r->output,
+		.output_count = r->output.part_count ? 1 : 0,
+		.usage = r->usage,
+	};
+}
+
+static int write_end(struct response *r) {
+	struct buf encoded = BUF_INIT;
+	event_log_encode(&r->events, &encoded);
+	buf_append_char(&encoded, EVENT_TERMINAL);
+	if (!encoded.failed) {
+		struct conversation_entry entry = entry_of(r);
+		entry.events = buf_str(&encoded);
+		r->finishing = conversation_finish(r->conversation, &entry, on_committed, r);
+	}
+	buf_free(&encoded);
+	return r->finishing ? 0 : -1;
+}
+
+/* Closes the text item, if there is one, in the log and as an item. */
+static void close_item(struct response *r) {
+	if (r->state != STATE_STREAMING) {
+		return;
+	}
+	enum item_status status = r->status == RESPONSE_COMPLETED ? ITEM_COMPLETED : ITEM_INCOMPLETE;
+	if (event_log_has_pending(&r->events)) {
+		event_log_append(&r->events, EVENT_TEXT_DELTA, 0);
+	}
+	item_free(&r->output);
+	if (item_message(&r->output, ROLE_ASSISTANT, status, r->item_id, event_log_text(&r->events))) {
+		struct api_error error;
+		api_error_set(&error, API_OVERLOADED, NULL, NULL);
+		set_failure(r, &error);
+		return;
+	}
+	event_log_append(&r->events, EVENT_TEXT_DONE, 0);
+	event_log_append(&r->events, EVENT_PART_DONE, 0);
+	event_log_append(&r->events, EVENT_ITEM_DONE, 0);
+}
+
+/* The upstream is through, whatever the cause; r->status says how. */
+static void commit(struct response *r) {
+	r->completed_ms = clock_wall_ms(r->deps->clock);
+	close_item(r);
+	if (!response_move(r, STATE_COMMITTING)) {
+		return;
+	}
+	notify(r);
+	if (!is_stored(r)) {
+		end(r);
+	} else if (write_end(r)) {
+		struct err err = {.code = ERR_MEMORY};
+		on_committed(r, &err);
+	}
+}
+
+void response_stop(struct response *r, enum response_status status, const char *reason) {
+	if (r->state == STATE_CONNECTING || r->state == STATE_STREAMING) {
+		response_hold(r);
+		upstream_cancel(&r->call);
+		r->status = status;
+		str_copy_cut(r->reason, sizeof r->reason, str_of(reason));
+		commit(r);
+		response_release(r);
+	} else if (r->state < STATE_COMMITTING) {
+		struct api_error error;
+		api_error_set(&error, API_DRAINING, NULL, NULL);
+		refuse(r, &error);
+	}
+}
+
+void response_abandon(struct response *r) {
+	if (is_stored(r) || r->state >= STATE_COMMITTING) {
+		return;
+	}
+	upstream_cancel(&r->call);
+	conversation_cancel(&r->loading);
+	registry_undefer(&r->step);
+	if (response_move(r, STATE_CANCELLED)) {
+		r->status = RESPONSE_CANCELLED;
+		log_info(&r->log, "response dropped: nobody listens and it is not stored");
+		leave_registry(r);
+	}
+}
+
+/* --- the upstream's words ------------------------------------------------------------------------------------------- */
+
+static void fail(struct response *r, enum api_error_code code) {
+	struct api_error error;
+	api_error_set(&error, code, NULL, NULL);
+	upstream_cancel(&r->call);
+	set_failure(r, &error);
+	commit(r);
+}
+
+static int open_item(struct response *r) {
+	if (event_log_append(&r->events, EVENT_ITEM_ADDED, 0) || event_log_append(&r->events, EVENT_PART_ADDED, 0)) {
+		return -1;
+	}
+	response_move(r, STATE_STREAMING);
+	return 0;
+}
+
+static void on_text(void *owner, struct str text) {
+	struct response *r = owner;
+	if (r->state == STATE_CONNECTING) {
+		histogram_observe_us(r->registry->metrics.first_text, now_us(r) - r->started_us);
+		if (open_item(r)) {
+			fail(r, API_OVERLOADED);
+			return;
+		}
+	}
+	if (event_log_add_text(&r->events, text)) {
+		fail(r, API_OVERLOADED);
+	}
+}
+
+static void on_flush(void *owner) {
+	struct response *r = owner;
+	if (!event_log_has_pending(&r->events)) {
+		return;
+	}
+	if (event_log_append(&r->events, EVENT_TEXT_DELTA, 0)) {
+		fail(r, API_OVERLOADED);
+		return;
+	}
+	counter_add(r->registry->metrics.deltas, 1);
+	notify(r);
+}
+
+/* A stream that broke off after it had begun is kept and marked; one that never began has failed. */
+static bool broke_off(const struct response *r, enum upstream_error error) {
+	return r->state == STATE_STREAMING && (error == UPSTREAM_CUT || error == UPSTREAM_STALLED);
+}
+
+static void set_outcome(struct response *r, const struct upstream_outcome *outcome) {
+	const char *reason = "";
+	r->status = RESPONSE_INCOMPLETE;
+	if (broke_off(r, outcome->error)) {
+		reason = upstream_error_name(outcome->error);
+	} else if (outcome->error != UPSTREAM_OK) {
+		struct api_error error;
+		failure_of_upstream(outcome, &error);
+		set_failure(r, &error);
+		return;
+	} else if (outcome->finish == CHAT_FINISH_LENGTH) {
+		reason = "max_output_tokens";
+	} else if (outcome->finish == CHAT_FINISH_FILTER) {
+		reason = "content_filter";
+	} else {
+		r->status = RESPONSE_COMPLETED;
+	}
+	str_copy_cut(r->reason, sizeof r->reason, str_of(reason));
+}
+
+static void on_finished(void *owner, const struct upstream_outcome *outcome) {
+	struct response *r = owner;
+	r->call = NULL;
+	r->usage = (struct response_usage){
+		.known = outcome->usage.known,
+		.input_tokens = outcome->usage.input_tokens,
+		.cached_tokens = outcome->usage.cached_tokens,
+		.output_tokens = outcome->usage.output_tokens,
+		.reasoning_tokens = outcome->usage.reasoning_tokens,
+	};
+	if (outcome->error != UPSTREAM_OK) {
+		log_warn(&r->log, "upstream failed", LOG_S("error", upstream_error_name(outcome->error)),
+			 LOG_S("detail", outcome->text), LOG_I("status", outcome->http_status),
+			 LOG_I("tries", outcome->tries));
+	}
+	set_outcome(r, outcome);
+	/* An answer of no words is still a message. */
+	if (r->status == RESPONSE_COMPLETED && r->state == STATE_CONNECTING && open_item(r)) {
+		fail(r, API_OVERLOADED);
+		return;
+	}
+	commit(r);
+}
+
+static const struct upstream_sink sink = {.text = on_text, .flush = on_flush, .finished = on_finished};
+
+/* --- its start ------------------------------------------------------------------------------------------------------ */
+
+static int ask_upstream(struct response *r, struct err *err) {
+	struct context context;
+	if (context_build(&context, r->settings.instructions, r->parent, &r->input)) {
+		return err_set(err, ERR_MEMORY, "no memory for the context");
+	}
+	struct chat_request request = {
+		.model = r->model,
+		.messages = context.messages,
+		.message_count = context.count,
+		.has_temperature = r->settings.has_temperature,
+		.temperature = r->settings.temperature,
+		.has_top_p = r->settings.has_top_p,
+		.top_p = r->settings.top_p,
+		.has_max_tokens = r->settings.has_max_output_tokens,
+		.max_tokens = r->settings.max_output_tokens,
+	};
+	r->call = upstream_start(r->deps->upstream, &request, &r->log, &sink, r, err);
+	context_free(&context);
+	return r->call ? 0 : -1;
+}
+
+static void on_begun(void *owner, const struct err *err) {
+	struct response *r = owner;
+	r->beginning = NULL;
+	if (err) {
+		struct api_error error;
+		failure_of_store(err, &error);
+		refuse(r, &error);
+		return;
+	}
+	r->shown = true;
+	notify(r);
+}
+
+static int write_begin(struct response *r, struct err *err) {
+	if (!r->conversation) {
+		r->conversation = conversation_start(r->deps->conversations, r->owner, err);
+	}
+	if (r->conversation) {
+		struct conversation_entry entry = entry_of(r);
+		r->beginning = conversation_begin(r->conversation, &entry, on_begun, r);
+	}
+	return r->beginning ? 0 : -1;
+}
+
+/* Asks the upstream and writes the beginning, both at once; nothing is shown before the beginning is durable. */
+static void connect_upstream(struct response *r) {
+	struct err err = {.code = ERR_MEMORY};
+	if (!response_move(r, STATE_CONNECTING)) {
+		return;
+	}
+	if (event_log_append(&r->events, EVENT_CREATED, 0) || event_log_append(&r->events, EVENT_IN_PROGRESS, 0) ||
+	    ask_upstream(r, &err) || (is_stored(r) && write_begin(r, &err))) {
+		struct api_error error;
+		failure_of_store(&err, &error);
+		refuse(r, &error);
+		return;
+	}
+	if (!is_stored(r)) {
+		r->shown = true;
+		notify(r);
+	}
+}
+
+static void on_context(void *owner, struct conversation *conversation, struct turn *turn, const struct err *err) {
+	struct response *r = owner;
+	r->loading = NULL;
+	if (err) {
+		struct api_error error;
+		failure_of_parent(err, r->parent_id, &error);
+		refuse(r, &error);
+		return;
+	}
+	r->parent = turn;
+	if (is_stored(r)) {
+		r->conversation = conversation;
+	} else {
+		conversation_release(&conversation);
+	}
+	connect_upstream(r);
+}
+
+static void on_step(struct deferred *step) {
+	struct response *r = container_of(step, struct response, step);
+	if (!r->parent_id[0] || r->parent) {
+		connect_upstream(r);
+		return;
+	}
+	response_move(r, STATE_LOADING);
+	r->loading = conversation_load(r->deps->conversations, r->owner, r->parent_id, on_context, r);
+	if (!r->loading) {
+		struct api_error error;
+		api_error_set(&error, API_OVERLOADED, NULL, NULL);
+		refuse(r, &error);
+	}
+}
+
+void response_begin(struct response *r) {
+	registry_defer(r->registry, &r->step, on_step);
+}

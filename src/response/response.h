@@ -1,0 +1,78 @@
+/* A live response: its state, its log, its watchers. Private to the response layer. */
+#ifndef SLUICE_RESPONSE_RESPONSE_H
+#define SLUICE_RESPONSE_RESPONSE_H
+
+#include "base/list.h"
+#include "event_log.h"
+#include "registry.h"
+#include "response/engine.h"
+
+enum response_state {
+	STATE_ACCEPTED,   /* made; its first step runs from the loop */
+	STATE_LOADING,    /* the turns before it are being read */
+	STATE_CONNECTING, /* the upstream was asked; that it began is being written */
+	STATE_STREAMING,  /* text arrives */
+	STATE_COMMITTING, /* the upstream is through; how it ended is being written */
+	STATE_COMPLETED,
+	STATE_INCOMPLETE,
+	STATE_FAILED,
+	STATE_CANCELLED,
+	STATE_REFUSED, /* it never began: no event was shown */
+	STATE_COUNT,
+};
+
+struct response {
+	uint32_t references; /* one of the registry while it is live, one of each cursor */
+	struct registry *registry;
+	const struct engine_deps *deps;
+	enum response_state state;
+	struct log log;
+	char id[ID_SIZE];
+	char owner[ID_SIZE];
+	char parent_id[ID_SIZE];
+	char item_id[ID_SIZE];
+	char model[REQUEST_MODEL_SIZE];
+	struct request_settings settings;
+	struct item_list input;
+	int64_t created_ms;
+	int64_t started_us; /* monotonic, for the time to the first text */
+
+	struct turn *parent;               /* held; NULL for a first turn */
+	struct conversation *conversation; /* held; NULL while unknown, or not stored */
+	struct turn *turn;                 /* held; once it ended */
+
+	struct conversation_op *loading, *beginning, *finishing;
+	struct upstream_call *call;
+
+	struct event_log events;
+	bool shown; /* that it began is durable: cursors may read */
+	struct list cursors;
+	struct deferred step;   /* its start, from the loop */
+	struct deferred notice; /* tells cursors that were opened on events that are there already */
+
+	enum response_status status;
+	int64_t completed_ms;
+	char reason[64]; /* incomplete reason or error code */
+	char *error_message;
+	struct api_error failure; /* code API_OK while nothing failed */
+	struct response_usage usage;
+	struct item output;
+};
+
+/* What a new one is made of. The request is emptied. */
+struct response *response_new(struct registry *registry, const struct engine_deps *deps,
+			      const struct engine_start *start, const char *model);
+/* Runs it from the loop on. */
+void response_begin(struct response *response);
+void response_hold(struct response *response);
+void response_release(struct response *response);
+/* Ends it for a cause of ours: status CANCELLED or INCOMPLETE. No effect once it is committing. */
+void response_stop(struct response *response, enum response_status status, const char *reason);
+/* Nobody watches any more. */
+void response_abandon(struct response *response);
+/* How many events a cursor may read now. */
+uint32_t response_shown(const struct response *response);
+/* Tells the cursors from the loop. */
+void response_notify_later(struct response *response);
+
+#endif

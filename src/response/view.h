@@ -1,0 +1,10 @@
+/* A response as the outside sees it: objects and events. Private to the response layer. */
+#ifndef SLUICE_RESPONSE_VIEW_H
+#define SLUICE_RESPONSE_VIEW_H
+
+#include "response.h"
+
+/* Appends event `sequence` of the response to `out` and returns its type. Static. */
+const char *view_write_event(struct response *response, uint32_t sequence, struct buf *out);
+
+#endif

@@ -4,17 +4,23 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
+
+/* Longer than any text that is kept, so that the cut can be made between characters. */
+#define SCRATCH_SIZE 512
+
 int err_set(struct err *err, enum err_code code, const char *format, ...) {
 	if (!err) {
 		return -1;
 	}
-	/* Through a copy, because an argument may be the text that stands there. */
-	struct err fresh = {.code = code};
+	/* Not in place, because an argument may be the text that stands there. */
+	char text[SCRATCH_SIZE];
 	va_list args;
 	va_start(args, format);
-	vsnprintf(fresh.text, sizeof fresh.text, format, args);
+	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	*err = fresh;
+	err->code = code;
+	str_copy_cut(err->text, sizeof err->text, str_of(text));
 	return -1;
 }
 
@@ -22,17 +28,14 @@ int err_wrap(struct err *err, const char *format, ...) {
 	if (!err) {
 		return -1;
 	}
-	char inner[sizeof err->text];
-	memcpy(inner, err->text, sizeof inner);
-
+	char text[SCRATCH_SIZE + sizeof err->text];
 	va_list args;
 	va_start(args, format);
-	int length = vsnprintf(err->text, sizeof err->text, format, args);
+	vsnprintf(text, SCRATCH_SIZE, format, args);
 	va_end(args);
-
-	if (length >= 0 && (size_t)length < sizeof err->text) {
-		snprintf(err->text + length, sizeof err->text - (size_t)length, ": %s", inner);
-	}
+	size_t length = strlen(text);
+	snprintf(text + length, sizeof text - length, ": %s", err->text);
+	str_copy_cut(err->text, sizeof err->text, str_of(text));
 	return -1;
 }
 

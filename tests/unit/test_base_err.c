@@ -44,6 +44,23 @@ static void test_long_texts_are_cut(void **state) {
 	assert_int_equal(strlen(err.text), sizeof err.text - 1);
 }
 
+static void test_cuts_fall_between_characters(void **state) {
+	(void)state;
+	struct err err = {0};
+	for (int shift = 0; shift < 3; shift++) {
+		char text[400] = "";
+		memset(text, 'a', (size_t)shift);
+		for (size_t i = (size_t)shift; i + 3 < sizeof text; i += 3) {
+			memcpy(text + i, "\xE2\x82\xAC", 4);
+		}
+		err_set(&err, ERR_IO, "%s", text);
+		assert_true(str_is_utf8(str_of(err.text)));
+		err_wrap(&err, "outer");
+		assert_true(str_is_utf8(str_of(err.text)));
+		assert_in_range(strlen(err.text), sizeof err.text - 3, sizeof err.text - 1);
+	}
+}
+
 static void test_names(void **state) {
 	(void)state;
 	for (int code = ERR_NONE; code <= ERR_MEMORY; code++) {
@@ -59,8 +76,11 @@ static void test_names(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_set),   cmocka_unit_test(test_set_from_its_own_text),
-		cmocka_unit_test(test_wrap),  cmocka_unit_test(test_long_texts_are_cut),
+		cmocka_unit_test(test_set),
+		cmocka_unit_test(test_set_from_its_own_text),
+		cmocka_unit_test(test_wrap),
+		cmocka_unit_test(test_long_texts_are_cut),
+		cmocka_unit_test(test_cuts_fall_between_characters),
 		cmocka_unit_test(test_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,24 @@
+/* What went wrong, in the words of enum upstream_error. Pure. upstream_error_name is defined beside it. */
+#ifndef SLUICE_UPSTREAM_FAULT_H
+#define SLUICE_UPSTREAM_FAULT_H
+
+#include <curl/curl.h>
+#include <stdbool.h>
+
+#include "upstream/client.h"
+
+#define FAULT_COUNT (UPSTREAM_MEMORY + 1)
+
+/* The labels of the error counter's row: kind="refused". Static. */
+const char *fault_label(enum upstream_error error);
+/* A sentence for people. Static. */
+const char *fault_text(enum upstream_error error);
+
+/* A transfer that failed before it brought an answer. */
+enum upstream_error fault_of_transfer(CURLcode code);
+/* An answer whose status is not 2xx. */
+enum upstream_error fault_of_status(int status);
+/* Whether another try may do better. `status` is 0 when none came. */
+bool fault_is_passing(enum upstream_error error, int status);
+
+#endif

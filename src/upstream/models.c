@@ -1,0 +1,185 @@
+#include "models.h"
+
+#include "base/json.h"
+#include "base/mem.h"
+
+#define MAX_MODELS 1000
+#define MAX_NAME 127
+#define MAX_ANSWER ((size_t)1 << 20)
+/* After a failure, at least so long until the next question. */
+#define PAUSE_MS 1000
+
+struct models {
+	struct multi *multi;
+	const struct endpoint *endpoint;
+	const struct clock *clock;
+	const struct log *log;
+	struct transfer transfer; /* easy is NULL while none is under way */
+	char **names;
+	size_t count;
+	bool known;
+	int64_t fetched_ms; /* the last good answer */
+	int64_t failed_ms;  /* the last failure; INT64_MIN: none since */
+};
+
+static int64_t now_ms(const struct models *models) {
+	return clock_monotonic_us(models->clock) / 1000;
+}
+
+static void names_free(char **names, size_t count) {
+	for (size_t i = 0; i < count; i++) {
+		mem_free(names[i]);
+	}
+	mem_free(names);
+}
+
+/* Names travel into logs, headers of tables and JSON: no control characters. */
+static bool is_name(struct str name) {
+	if (name.length == 0 || name.length > MAX_NAME || !str_is_utf8(name)) {
+		return false;
+	}
+	for (size_t i = 0; i < name.length; i++) {
+		if ((unsigned char)name.data[i] < 0x20 || name.data[i] == 0x7F) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static int read_names(struct models *models, const struct json *root, struct err *err) {
+	const struct json *data = json_get(root, "data");
+	if (!data || json_type(data) != JSON_ARRAY) {
+		return err_set(err, ERR_INVALID, "the model list has no data");
+	}
+	size_t room = json_count(data) < MAX_MODELS ? json_count(data) : MAX_MODELS;
+	char **names = mem_zarray(room + 1, sizeof *names);
+	if (!names) {
+		return err_set(err, ERR_MEMORY, "no memory for the model list");
+	}
+	size_t count = 0;
+	for (const struct json *model = json_first(data); model && count < room; model = json_next(model)) {
+		struct str name = json_str(json_get(model, "id"));
+		if (!is_name(name)) {
+			continue;
+		}
+		names[count] = mem_memdup_str(name.data, name.length);
+		if (!names[count]) {
+			names_free(names, count);
+			return err_set(err, ERR_MEMORY, "no memory for the model list");
+		}
+		count++;
+	}
+	names_free(models->names, models->count);
+	models->names = names;
+	models->count = count;
+	return 0;
+}
+
+static int read_answer(struct models *models, CURLcode code, struct err *err) {
+	long status = 0;
+	curl_easy_getinfo(models->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+	if (code != CURLE_OK) {
+		return err_set(err, ERR_IO, "%s", curl_easy_strerror(code));
+	}
+	if (status != 200) {
+		return err_set(err, ERR_IO, "the upstream answered %ld", status);
+	}
+	struct json *root = json_parse(buf_str(&models->transfer.input), err);
+	if (!root) {
+		return -1;
+	}
+	int failed = read_names(models, root, err);
+	json_free(&root);
+	return failed;
+}
+
+static void end(struct models *models) {
+	multi_stop(&models->transfer);
+	curl_easy_cleanup(models->transfer.easy);
+	models->transfer.easy = NULL;
+	buf_free(&models->transfer.input);
+}
+
+static void fail(struct models *models, const struct err *err) {
+	log_warn(models->log, "model list not fetched", LOG_ERR(err));
+	models->failed_ms = now_ms(models);
+}
+
+static void on_readable(struct transfer *transfer) {
+	struct models *models = container_of(transfer, struct models, transfer);
+	if (transfer->input.length > MAX_ANSWER) {
+		struct err err;
+		err_set(&err, ERR_LIMIT, "the model list is larger than %zu bytes", MAX_ANSWER);
+		end(models);
+		fail(models, &err);
+	}
+}
+
+static void on_done(struct transfer *transfer, CURLcode code) {
+	struct models *models = container_of(transfer, struct models, transfer);
+	struct err err = {0};
+	if (read_answer(models, code, &err)) {
+		fail(models, &err);
+	} else {
+		models->known = true;
+		models->fetched_ms = now_ms(models);
+		models->failed_ms = INT64_MIN;
+	}
+	end(models);
+}
+
+static const struct transfer_events events = {.readable = on_readable, .done = on_done};
+
+struct models *models_new(struct multi *multi, const struct endpoint *endpoint, const struct clock *clock,
+			  const struct log *log, struct err *err) {
+	struct models *models = mem_zalloc(sizeof *models);
+	if (!models) {
+		err_set(err, ERR_MEMORY, "no memory for the model list");
+		return NULL;
+	}
+	models->multi = multi;
+	models->endpoint = endpoint;
+	models->clock = clock;
+	models->log = log;
+	models->failed_ms = INT64_MIN;
+	models->transfer.events = &events;
+	return models;
+}
+
+void models_free(struct models **models) {
+	struct models *old = *models;
+	if (!old) {
+		return;
+	}
+	*models = NULL;
+	end(old);
+	names_free(old->names, old->count);
+	mem_free(old);
+}
+
+void models_refresh(struct models *models, int64_t max_age_ms) {
+	int64_t now = now_ms(models);
+	bool fresh = models->known && now - models->fetched_ms <= max_age_ms;
+	bool pausing = models->failed_ms != INT64_MIN && now - models->failed_ms < PAUSE_MS;
+	if (models->transfer.easy || fresh || pausing) {
+		return;
+	}
+	struct err err = {0};
+	models->transfer.easy = endpoint_get_models(models->endpoint);
+	if (!models->transfer.easy) {
+		err_set(&err, ERR_MEMORY, "no memory for a transfer");
+		fail(models, &err);
+	} else if (multi_start(models->multi, &models->transfer, &err)) {
+		end(models);
+		fail(models, &err);
+	}
+}
+
+size_t models_names(const struct models *models, char *const **names) {
+	*names = models->names;
+	return models->count;
+}
+
+bool models_known(const struct models *models) {
+	return models->known;
+}

@@ -40,7 +40,8 @@ struct engine_deps {
 };
 
 struct engine *engine_new(const struct engine_options *options, const struct engine_deps *deps, struct err *err);
-/* Nothing may be live (see engine_abort_all). Close callbacks run on the loop afterwards. */
+/* No cursor may be open. What is still live is dropped; the store then finds it in progress when it is opened again.
+ * Close callbacks run on the loop afterwards. */
 void engine_free(struct engine **engine);
 
 /* --- cursors ------------------------------------------------------------------------------------------------------ */

@@ -56,6 +56,11 @@ void engine_free(struct engine **engine) {
 	struct engine *e = *engine;
 	*engine = NULL;
 	if (e) {
+		size_t position = 0;
+		void *live = NULL;
+		while (map_next(e->registry.live, &position, NULL, &live)) {
+			response_release(live);
+		}
 		uv_close((uv_handle_t *)e->registry.turn, on_turn_closed);
 		map_free(&e->registry.live);
 		mem_free(e);

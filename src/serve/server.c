@@ -18,6 +18,7 @@
 #include "store/store.h"
 
 #define CLOSING_MS 2000 /* for goodbyes, once nothing runs any more */
+#define CLOSING_STEP_MS 20
 
 struct server {
 	const struct config *config;
@@ -28,6 +29,7 @@ struct server {
 	uv_signal_t terminate, interrupt;
 	uv_timer_t deadline;
 	bool draining, stopped;
+	int64_t closing_ms; /* since nothing runs any more */
 
 	struct metrics *metrics;
 	struct store *store;
@@ -72,27 +74,26 @@ static void stop(struct server *server) {
 	conversations_free(&server->conversations);
 }
 
-static void on_closing_deadline(uv_timer_t *timer) {
-	stop(timer->data);
+static void on_closing(uv_timer_t *timer) {
+	struct server *server = timer->data;
+	server->closing_ms += CLOSING_STEP_MS;
+	if (edge_connection_count(server->edge) == 0 || server->closing_ms > CLOSING_MS) {
+		stop(server);
+	}
 }
 
+/* Nothing runs any more. The last events are on their way; the edge closes each session behind them. */
 static void on_idle(void *owner) {
 	struct server *server = owner;
-	if (!server->draining) {
-		return;
-	}
-	/* The last events are on their way; the edge closes each session behind them. */
-	if (edge_connection_count(server->edge) == 0) {
-		stop(server);
-	} else {
-		uv_timer_start(&server->deadline, on_closing_deadline, CLOSING_MS, 0);
+	if (server->draining) {
+		uv_timer_start(&server->deadline, on_closing, 0, CLOSING_STEP_MS);
 	}
 }
 
 static void on_drain_deadline(uv_timer_t *timer) {
 	struct server *server = timer->data;
 	log_warn(server->log, "drain time is over", LOG_I("live", engine_live_count(server->engine)));
-	uv_timer_start(&server->deadline, on_closing_deadline, CLOSING_MS, 0);
+	uv_timer_start(&server->deadline, on_closing, CLOSING_STEP_MS, CLOSING_STEP_MS);
 	engine_interrupt_all(server->engine, "server_restart");
 }
 

@@ -395,7 +395,7 @@ function readLink(text, at, bracket, growing, depth) {
 	LINK.lastIndex = bracket;
 	const whole = LINK.exec(text);
 	if (whole) {
-		return { node: link(whole[2], inline(whole[1], false, depth + 1)), next: LINK.lastIndex };
+		return { node: link(whole[2], inline(whole[1], false, depth + 1)), next: bracket + whole[0].length };
 	}
 	OPEN_LINK.lastIndex = bracket;
 	const open = growing ? OPEN_LINK.exec(text) : null;
@@ -411,7 +411,7 @@ function readAddress(text, at) {
 		return null;
 	}
 	if (text[at] === '<') {
-		return { node: link(hit[1], [hit[1]]), next: ADDRESS.lastIndex };
+		return { node: link(hit[1], [hit[1]]), next: at + hit[0].length };
 	}
 	// What ends a sentence does not belong to the address.
 	const address = hit[1].replace(/[.,;:!?)\]*_]+$/, '');

@@ -1,0 +1,225 @@
+// A headless Chromium on the page of a real server, watched for everything it must never do.
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import net from 'node:net';
+import path from 'node:path';
+import { once } from 'node:events';
+import { chromium } from 'playwright-core';
+import { BUILD, startServer } from '../lib/server.js';
+import { startUpstream } from '../lib/upstream.js';
+
+const FLAGS = [
+	'--headless',
+	'--no-sandbox',
+	'--disable-gpu',
+	'--disable-quic',
+	'--no-first-run',
+	'--disable-background-networking',
+	'--disable-component-update',
+	'--disable-sync',
+];
+
+export const DESKTOP = { width: 1280, height: 800 };
+export const PHONE = { width: 390, height: 844 };
+
+export const launch = () =>
+	chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+
+/** A path below the build folder, where screenshots are kept. */
+export async function screenshotPath(name) {
+	const dir = path.join(BUILD, 'screenshots');
+	await mkdir(dir, { recursive: true });
+	return path.join(dir, `${name}.png`);
+}
+
+/** Server, upstream and browser of one test file. */
+export class Stand {
+	/** `settings`: over those of the harness. `throughRelay`: the browser comes through a relay that can be cut. */
+	static async open({ settings = {}, throughRelay = false } = {}) {
+		const stand = new Stand();
+		stand.upstream = await startUpstream();
+		// Two models make the page offer a choice; the tests of one conversation need none.
+		stand.upstream.models = ['fake'];
+		if (throughRelay) {
+			stand.relay = await new Relay().start();
+			settings = { ...settings, server: { ...settings.server, origins: stand.relay.origin } };
+		}
+		stand.server = await startServer({ upstream: stand.upstream, settings });
+		if (stand.relay) {
+			stand.relay.port = stand.server.port;
+		}
+		stand.browser = await launch();
+		return stand;
+	}
+
+	get origin() {
+		return this.relay?.origin ?? this.server.url;
+	}
+
+	/** The address that signs `user` in, once. */
+	async address(user) {
+		const printed = new URL(await this.server.signin(user));
+		assert.match(printed.hash, /^#signin=\S+$/, 'the token is in the fragment');
+		return `${this.origin}/${printed.hash}`;
+	}
+
+	/** A tab of a browser that knows nothing yet. */
+	async visitor(options = {}) {
+		const context = await this.browser.newContext({ viewport: DESKTOP, reducedMotion: 'reduce', ...options });
+		return new Visitor(this, context, await context.newPage());
+	}
+
+	/** A tab where `user` has signed in and the page is ready. */
+	async user(name, options) {
+		const visitor = await this.visitor(options);
+		await visitor.page.goto(await this.address(name));
+		await visitor.ready();
+		return visitor;
+	}
+
+	async close() {
+		await this.browser?.close();
+		await this.server?.remove();
+		await this.relay?.stop();
+		await this.upstream?.stop();
+	}
+}
+
+/** One tab, with helpers in the words of a reader of the page. */
+export class Visitor {
+	constructor(stand, context, page) {
+		this.stand = stand;
+		this.context = context;
+		this.page = page;
+		this.complaints = [];
+		this.foreign = [];
+		page.on('console', (message) => {
+			if (message.type() === 'error' || message.type() === 'warning') {
+				this.complaints.push(message.text());
+			}
+		});
+		page.on('pageerror', (error) => this.complaints.push(String(error.stack)));
+		page.on('request', (request) => {
+			if (!request.url().startsWith(stand.origin) && !request.url().startsWith('data:')) {
+				this.foreign.push(request.url());
+			}
+		});
+		page.on('popup', (popup) => this.foreign.push(popup.url()));
+	}
+
+	/** Signed in, connected, and able to send. */
+	async ready() {
+		await this.page.locator('#app').waitFor();
+		await this.page.locator('#link[data-state="open"]').waitFor({ state: 'attached' });
+	}
+
+	/** Types a message and sends it with Enter. */
+	async send(text) {
+		await this.page.locator('#input').fill(text);
+		await this.page.locator('#send:enabled').waitFor();
+		await this.page.locator('#input').press('Enter');
+	}
+
+	/** Sends a message and waits for the end of its answer. */
+	async ask(text) {
+		const answers = await this.page.locator('.answer').count();
+		await this.send(text);
+		await this.answer(answers).waitFor();
+		await this.idle();
+		return this.answer(answers);
+	}
+
+	answer(index) {
+		return this.page.locator('.answer').nth(index);
+	}
+
+	get lastAnswer() {
+		return this.page.locator('.answer').last();
+	}
+
+	/** No answer is under way. */
+	async idle() {
+		await this.page.locator('#stop').waitFor({ state: 'hidden' });
+	}
+
+	/** Waits until the last answer reads exactly so. */
+	async reads(text) {
+		const prose = this.lastAnswer.locator('.prose');
+		await this.page.waitForFunction(
+			(wanted) => [...document.querySelectorAll('.answer .prose')].at(-1)?.innerText.trim() === wanted,
+			text,
+		).catch(async (error) => {
+			assert.equal((await prose.innerText()).trim(), text);
+			throw error;
+		});
+	}
+
+	/** What the transcript says, as [who, text]. */
+	transcript() {
+		return this.page.locator('.messages').evaluate((messages) =>
+			[...messages.children].map((message) =>
+				message.matches('.question')
+					? ['you', message.querySelector('.bubble').textContent]
+					: ['answer', message.querySelector('.prose').textContent],
+			),
+		);
+	}
+
+	/** Nothing went wrong in this tab, save what the test itself brought about. */
+	wasCalm({ except = [] } = {}) {
+		const unexpected = this.complaints.filter((text) => !except.some((pattern) => pattern.test(text)));
+		assert.deepEqual(unexpected, [], 'no error on the console, and no breach of the content security policy');
+		assert.deepEqual(this.foreign, [], 'no request to another origin');
+	}
+}
+
+/** Passes bytes on to a port until it is told to cut. */
+class Relay {
+	#pairs = new Set();
+	#server = net.createServer((near) => this.#join(near));
+	/** Whether new connections are refused. */
+	down = false;
+
+	async start() {
+		this.#server.listen(0, '127.0.0.1');
+		await once(this.#server, 'listening');
+		this.origin = `http://127.0.0.1:${this.#server.address().port}`;
+		return this;
+	}
+
+	#join(near) {
+		if (this.down) {
+			near.destroy();
+			return;
+		}
+		const far = net.connect(this.port, '127.0.0.1');
+		const pair = [near, far];
+		this.#pairs.add(pair);
+		const end = () => {
+			this.#pairs.delete(pair);
+			pair.forEach((socket) => socket.destroy());
+		};
+		for (const socket of pair) {
+			socket.on('error', end);
+			socket.on('close', end);
+		}
+		near.pipe(far).pipe(near);
+	}
+
+	/** Ends every connection in mid-sentence and takes no new one. */
+	cut() {
+		this.down = true;
+		for (const pair of this.#pairs) {
+			pair.forEach((socket) => socket.destroy());
+		}
+	}
+
+	mend() {
+		this.down = false;
+	}
+
+	async stop() {
+		this.cut();
+		await new Promise((resolve) => this.#server.close(resolve));
+	}
+}

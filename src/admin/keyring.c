@@ -1,0 +1,51 @@
+#include "admin/keyring.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define CREDENTIAL_NAME "kek"
+#define PATH_SIZE 4096
+
+/* Whether systemd handed a key over: a file that is there and not empty. */
+static bool find_credential(char path[static PATH_SIZE]) {
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	if (!dir || dir[0] != '/') {
+		return false;
+	}
+	int length = snprintf(path, PATH_SIZE, "%s/%s", dir, CREDENTIAL_NAME);
+	struct stat status;
+	return length < PATH_SIZE && stat(path, &status) == 0 && status.st_size > 0;
+}
+
+static int make_key_file(const char *key_file, const struct log *log, struct err *err) {
+	if (seal_key_file_make(key_file, err)) {
+		return err_wrap(
+			err, "the key-encryption key is missing and could not be made; as root, `sluicectl key create` "
+			     "makes it");
+	}
+	log_warn(log, "key-encryption key made: keep a copy apart from the data, without it nothing can be read again",
+		 LOG_S("key_file", key_file));
+	return 0;
+}
+
+struct seal_keyring *keyring_obtain(const char *key_file, const struct store *store, const struct log *log,
+				    struct err *err) {
+	char credential[PATH_SIZE];
+	if (find_credential(credential)) {
+		return seal_keyring_open(credential, true, err);
+	}
+	if (!seal_key_file_exists(key_file)) {
+		if (!store_is_empty(store)) {
+			err_set(err, ERR_NOT_FOUND,
+				"%s: the key-encryption key is missing, and only it opens what the store holds: put it back from its "
+				"copy, a new one can't replace it",
+				key_file);
+			return NULL;
+		}
+		if (make_key_file(key_file, log, err)) {
+			return NULL;
+		}
+	}
+	return seal_keyring_open(key_file, false, err);
+}

@@ -42,18 +42,18 @@ struct store_response {
 	char owner[ID_SIZE];
 	char parent[ID_SIZE]; /* "" for a first turn */
 	char model[STORE_MODEL_SIZE];
-	char status[16];                 /* as the API names it: in_progress, completed, … */
-	char reason[STORE_CODE_SIZE];    /* incomplete_details.reason or error.code; "" if none */
+	char status[16];              /* as the API names it: in_progress, completed, … */
+	char reason[STORE_CODE_SIZE]; /* incomplete_details.reason or error.code; "" if none */
 	int64_t created_ms;
-	int64_t completed_ms; /* 0 while in progress */
+	int64_t completed_ms;                                                 /* 0 while in progress */
 	int64_t input_tokens, cached_tokens, output_tokens, reasoning_tokens; /* -1 when unknown */
 };
 
 /* One sealed text. `kind` is the conversation layer's number. */
 struct store_record {
 	char thread[ID_SIZE];
-	char response[ID_SIZE];
-	uint32_t number; /* within the thread, from 1, never reused */
+	char response[ID_SIZE]; /* "" for a record of the thread's own */
+	uint32_t number;        /* within the thread, from 1, never reused */
 	uint32_t kind;
 	int64_t created_ms;
 	struct buf sealed; /* owned by whoever owns this struct */

@@ -1,8 +1,9 @@
 /* The store: an asynchronous interface over a driver (SQLite first).
  *
- * Called on the loop thread only. Work runs on the store's own threads: one that writes (every write that waits becomes
- * one transaction: group commit) and one that reads. Completions run on the loop thread, never inside the call that
- * started the work, in the order in which writes were committed. After store_cancel a completion never runs. */
+ * Called on the loop thread only. Work runs on the store's own threads: one that writes (every write that waits, up to
+ * 256 or 4 MiB, becomes one transaction: group commit) and one that reads. Completions run on the loop thread, never
+ * inside the call that started the work, in the order in which writes were committed. After store_cancel a completion
+ * never runs. The loop is kept alive while something is under way, and not by an idle store. */
 #ifndef SLUICE_STORE_STORE_H
 #define SLUICE_STORE_STORE_H
 
@@ -19,50 +20,68 @@ struct store_op;    /* work under way */
 struct store_write; /* a list of changes that happen together or not at all */
 
 struct store_options {
-	const char *dir;       /* holds sluice.db and keys.db; made with mode 0700 if missing */
-	int busy_timeout_ms;   /* how long a lock held by another process is waited for */
-	bool read_only;        /* no writes, no migrations, no lock */
+	const char *dir;     /* holds sluice.db and keys.db; made with mode 0700 if missing (its parent is not) */
+	int busy_timeout_ms; /* how long a lock held by another process is waited for; 0: 5,000 */
+	bool read_only;      /* no lock, no migrations; a write fails with ERR_DENIED */
 };
 
 struct store_deps {
 	uv_loop_t *loop;
 	const struct clock *clock;
 	const struct log *log;
-	struct metrics *metrics;
+	struct metrics *metrics; /* outlives the store; not NULL */
 };
 
 /* Blocks: takes the folder's lock (flock on DIR/lock; ERR_CONFLICT when another process has it), opens or makes both
  * databases, applies the migrations they lack, each in a transaction (ERR_CONFLICT when the schema is newer than this
- * program), marks responses found in_progress as incomplete with reason server_restart, starts the threads. */
+ * program; ERR_INVALID when a file is another program's), marks responses found in_progress or queued as incomplete with
+ * reason server_restart, starts the threads. The options are not kept; the deps are. */
 struct store *store_open(const struct store_options *options, const struct store_deps *deps, struct err *err);
-/* Waits until every write that was handed over is committed and its completion has run or was cancelled. */
+/* Blocks until all that was started is done, and runs its completions (which may start more: that is done too). Not from a
+ * completion. The loop must run once more before it is closed: the store's wake-up handle is let go there. NULL is fine. */
 void store_close(struct store **store);
-/* Whether the store holds anything that is sealed (a wrapped DEK or a credential): a lost KEK must then not be replaced. */
+/* True while the store holds nothing that needs the KEK (no wrapped DEK, no credential), as found when it was opened and
+ * as handed over since: only then may a missing KEK be made anew. */
 bool store_is_empty(const struct store *store);
-/* 0 while the last write went well, else -1 with its error: for /readyz. */
+/* 0 while the store takes writes, else -1 with the last failure: for /readyz. A conflict is the asker's failure and not the
+ * store's. After a failure of the store's own, it tries once a second whether writing works again. */
 int store_health(const struct store *store, struct err *err);
 
 /* --- writing ----------------------------------------------------------------------------------------------------- */
 struct store_write *store_write_new(void); /* NULL when memory is out */
 void store_write_free(struct store_write **write);
 
-/* Each adds a change, copying what it is given (sealed bytes are moved out of the record); 0 or -1 when memory is out.
- * Keys are written (and synced) before the data that needs them, and deleted before it. */
+/* Each adds a change, copying what it is given (sealed bytes are moved out of the record); 0, or -1 when memory is out: the
+ * write is then spoilt and can only be freed (store_commit would answer ERR_MEMORY). The order in which changes are added
+ * does not matter. Keys are written (and synced) before the data that needs them, and deleted before it. */
+
+/* Adds a key. ERR_CONFLICT when the thread has another key for this epoch. */
 int store_put_dek(struct store_write *write, const struct store_dek *dek);
-/* Inserts, or updates if the row's last_number is still `expected_last` (else the write fails with ERR_CONFLICT). */
+/* Inserts, or updates if the row's last_number is still `expected_last`, else ERR_CONFLICT: also when the thread was
+ * deleted meanwhile (an insert needs a DEK of the thread, in this write or before). Id, owner and created_ms never change.
+ * A change that rewrites the chain without a new record should use up a number all the same, so that others notice. */
 int store_put_thread(struct store_write *write, const struct store_thread *thread, uint32_t expected_last);
-int store_put_response(struct store_write *write, const struct store_response *response); /* insert or replace */
+/* Inserts or replaces. ERR_CONFLICT when its thread is not there or is another than before. */
+int store_put_response(struct store_write *write, const struct store_response *response);
+/* Inserts, or replaces the record of this number if it is the same response's. ERR_CONFLICT when the thread or response is
+ * not there, or the number is another's. `sealed` must be a sealed record (ERR_INVALID). */
 int store_put_record(struct store_write *write, struct store_record *record);
-int store_delete_response(struct store_write *write, const char *owner, const char *id); /* with its records */
-int store_delete_thread(struct store_write *write, const char *owner, const char *id);   /* DEKs, responses, records */
+/* With its records; what it was the parent of stays. ERR_NOT_FOUND when it is not there or not this owner's. */
+int store_delete_response(struct store_write *write, const char *owner, const char *id);
+/* With its DEKs, responses and records. ERR_NOT_FOUND likewise. */
+int store_delete_thread(struct store_write *write, const char *owner, const char *id);
+/* Inserts or renames. ERR_CONFLICT when another user has the name. */
 int store_put_user(struct store_write *write, const struct store_user *user);
-int store_put_credential(struct store_write *write, const struct store_credential *credential); /* insert or replace */
+/* Inserts or replaces. ERR_CONFLICT when the user is not there. */
+int store_put_credential(struct store_write *write, const struct store_credential *credential);
+/* One that is not there is no error. */
 int store_delete_credential(struct store_write *write, const char *id);
 /* Deletes a credential that must still be there: of two writes that race for it one fails with ERR_CONFLICT. */
 int store_consume_credential(struct store_write *write, const char *id);
 
-/* `err` is NULL when it is durable (synchronous=FULL). ERR_FULL: no space. ERR_OUTCOME_UNKNOWN: the commit itself
- * failed, so the write may be there after a restart. Anything else: nothing was written. */
+/* `err` is NULL when it is durable (synchronous=FULL). ERR_FULL: no space. ERR_TIMEOUT: another process holds a lock.
+ * ERR_OUTCOME_UNKNOWN: the commit itself failed, so the write may be there after a restart. Anything else: nothing was
+ * written. One write's conflict does not touch those it shared a transaction with. */
 typedef void store_written_fn(void *owner, const struct err *err);
 /* Takes the write over. On failure to start (memory) `done` runs later with ERR_MEMORY all the same. Not cancellable:
  * a write that was handed over happens; store_cancel only stops the completion. Returns the operation, for that. */
@@ -75,11 +94,13 @@ typedef void store_read_fn(void *owner, struct store_snapshot *snapshot, const s
 enum store_read_kind {
 	/* the response, its thread, its DEKs, the records of the response */
 	STORE_READ_RESPONSE,
-	/* as above, and all ancestors of the response, oldest first, with their records; links of the whole thread */
+	/* as above, and before the response all its ancestors (100,000 at most), oldest first, with their records; links of the
+	 * whole thread */
 	STORE_READ_CONTEXT,
 	/* the thread, DEKs, its responses and records in number order, links */
 	STORE_READ_THREAD,
-	/* threads of the owner, newest updated first, with DEKs and each thread's lowest-numbered record of kind `record_kind` */
+	/* threads of the owner, newest updated first, with DEKs and each thread's lowest-numbered record of kind `record_kind`;
+	 * snapshot.more when there are more than `limit` */
 	STORE_READ_THREADS,
 	/* all users and credentials; owner and id are ignored */
 	STORE_READ_IDENTITIES,
@@ -88,15 +109,17 @@ enum store_read_kind {
 struct store_query {
 	enum store_read_kind kind;
 	char owner[ID_SIZE];
-	char id[ID_SIZE];    /* of the response or thread; for THREADS: start behind this thread, "" from the start */
-	uint32_t limit;      /* THREADS: how many */
-	bool ascending;      /* THREADS: oldest first */
+	char id[ID_SIZE];     /* of the response or thread; for THREADS: start behind this thread, "" from the start */
+	uint32_t limit;       /* THREADS: how many */
+	bool ascending;       /* THREADS: oldest first */
 	uint32_t record_kind; /* THREADS: which record comes along */
 };
 
+/* NULL when memory is out: `done` then never runs. */
 struct store_op *store_read(struct store *store, const struct store_query *query, store_read_fn *done, void *owner);
 
-/* After this the completion never runs; a result is freed by the store. Sets *op to NULL; NULL is fine. */
+/* After this the completion never runs; a result is freed by the store. Sets *op to NULL; NULL is fine. An operation is over
+ * when its completion starts: from there on its pointer must not be used. */
 void store_cancel(struct store_op **op);
 
 #endif

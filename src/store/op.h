@@ -1,0 +1,24 @@
+/* Work under way, as the layer itself sees it. */
+#ifndef SLUICE_STORE_OP_H
+#define SLUICE_STORE_OP_H
+
+#include "base/list.h"
+#include "store/store.h"
+
+struct store_op {
+	struct list node; /* on a lane while it waits, on the done list when it is finished */
+	struct store *store;
+	struct store_write *write; /* the one this is part of; NULL for a read */
+	union {
+		store_written_fn *written;
+		store_read_fn *read;
+	};
+	void *owner;
+	struct err err; /* ERR_NONE: it went well */
+	struct store_query query;
+	struct store_snapshot *snapshot;
+	bool waiting;   /* no thread has taken it yet; under the store's mutex */
+	bool cancelled; /* loop thread only */
+};
+
+#endif

@@ -1,0 +1,268 @@
+#include "sqlite_change.h"
+
+#define TRANSACTION_SQL                                                                                                \
+	[TRANSACTION_BEGIN] = "BEGIN IMMEDIATE", [TRANSACTION_COMMIT] = "COMMIT", [TRANSACTION_UNDO] = "ROLLBACK",     \
+	[TRANSACTION_SAVEPOINT] = "SAVEPOINT one", [TRANSACTION_RELEASE] = "RELEASE one",                              \
+	[TRANSACTION_UNDO_TO] = "ROLLBACK TO one"
+
+enum data_statement {
+	HAS_THREAD = OWN_STATEMENTS,
+	START_THREAD,
+	ADVANCE_THREAD,
+	PUT_RESPONSE,
+	PUT_RECORD,
+	PUT_USER,
+	PUT_CREDENTIAL,
+	DELETE_THREAD,
+	DELETE_RESPONSE,
+	DELETE_CREDENTIAL,
+	SWEEP,
+	PROBE,
+	DATA_STATEMENTS,
+};
+
+static const char *const DATA_SQL[DATA_STATEMENTS] = {
+	TRANSACTION_SQL,
+	[HAS_THREAD] = "SELECT 1 FROM thread WHERE id = ?1",
+	[START_THREAD] =
+		"INSERT INTO thread (id, owner, created_ms, updated_ms, last_response, last_number, count, chain, head)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+		" ON CONFLICT (id) DO UPDATE SET updated_ms = excluded.updated_ms,"
+		" last_response = excluded.last_response, last_number = excluded.last_number,"
+		" count = excluded.count, chain = excluded.chain, head = excluded.head"
+		" WHERE owner = excluded.owner AND last_number = 0",
+	[ADVANCE_THREAD] = "UPDATE thread SET updated_ms = ?3, last_response = ?4, last_number = ?5, count = ?6,"
+			   " chain = ?7, head = ?8 WHERE id = ?1 AND owner = ?2 AND last_number = ?9",
+	[PUT_RESPONSE] = "INSERT INTO response (id, thread, parent, model, status, reason, created_ms, completed_ms,"
+			 " input_tokens, cached_tokens, output_tokens, reasoning_tokens)"
+			 " SELECT ?1, key, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13"
+			 " FROM thread WHERE id = ?2 AND owner = ?3"
+			 " ON CONFLICT (id) DO UPDATE SET parent = excluded.parent, model = excluded.model,"
+			 " status = excluded.status, reason = excluded.reason, created_ms = excluded.created_ms,"
+			 " completed_ms = excluded.completed_ms, input_tokens = excluded.input_tokens,"
+			 " cached_tokens = excluded.cached_tokens, output_tokens = excluded.output_tokens,"
+			 " reasoning_tokens = excluded.reasoning_tokens WHERE thread = excluded.thread",
+	/* The commitment is bytes 33 to 64 of every sealed record (SECURITY.md): kept beside it, so that a chain is read
+	 * without reading the texts. */
+	[PUT_RECORD] = "INSERT INTO record (thread, number, response, kind, created_ms, commitment, sealed)"
+		       " SELECT t.key, ?3, r.key, ?4, ?5, substr(?6, 33, 32), ?6"
+		       " FROM thread t LEFT JOIN response r ON r.id = ?2 AND r.thread = t.key"
+		       " WHERE t.id = ?1 AND (?2 = '' OR r.key IS NOT NULL)"
+		       " ON CONFLICT (thread, number) DO UPDATE SET kind = excluded.kind,"
+		       " created_ms = excluded.created_ms, commitment = excluded.commitment, sealed = excluded.sealed"
+		       " WHERE response IS excluded.response",
+	[PUT_USER] = "INSERT INTO user (id, name, created_ms) VALUES (?1, ?2, ?3)"
+		     " ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+	[PUT_CREDENTIAL] = "INSERT INTO credential (id, kind, user, name, hash, created_ms, expires_ms, revoked_ms)"
+			   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+			   " ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, user = excluded.user,"
+			   " name = excluded.name, hash = excluded.hash, created_ms = excluded.created_ms,"
+			   " expires_ms = excluded.expires_ms, revoked_ms = excluded.revoked_ms",
+	[DELETE_THREAD] = "DELETE FROM thread WHERE id = ?1 AND owner = ?2",
+	[DELETE_RESPONSE] = "DELETE FROM response WHERE id = ?1"
+			    " AND EXISTS (SELECT 1 FROM thread WHERE key = response.thread AND owner = ?2)",
+	[DELETE_CREDENTIAL] = "DELETE FROM credential WHERE id = ?1",
+	[SWEEP] = "UPDATE response SET status = 'incomplete', reason = 'server_restart', completed_ms = ?1"
+		  " WHERE status IN ('in_progress', 'queued')",
+	[PROBE] = "UPDATE probe SET at_ms = ?1",
+};
+
+enum keys_statement {
+	HAS_KEY = OWN_STATEMENTS,
+	HAS_SAME_DEK,
+	INSERT_DEK,
+	REPLACE_DEK,
+	DELETE_DEKS,
+	KEYS_STATEMENTS,
+};
+
+static const char *const KEYS_SQL[KEYS_STATEMENTS] = {
+	TRANSACTION_SQL,
+	[HAS_KEY] = "SELECT 1 FROM dek WHERE thread = ?1 AND owner = ?2",
+	[HAS_SAME_DEK] = "SELECT 1 FROM dek WHERE thread = ?1 AND epoch = ?2 AND owner = ?3 AND wrapped = ?4",
+	[INSERT_DEK] = ("INSERT INTO dek (thread, epoch, owner, wrapped) VALUES (?1, ?2, ?3, ?4)"
+			" ON CONFLICT (thread, epoch) DO NOTHING"),
+	[REPLACE_DEK] = "UPDATE dek SET owner = ?3, wrapped = ?4 WHERE thread = ?1 AND epoch = ?2",
+	[DELETE_DEKS] = "DELETE FROM dek WHERE thread = ?1 AND owner = ?2",
+};
+
+const struct sqlite_role sqlite_data_writer = {
+	.file = "sluice.db", .statements = DATA_SQL, .statement_count = DATA_STATEMENTS};
+const struct sqlite_role sqlite_keys_writer = {
+	.file = "keys.db", .statements = KEYS_SQL, .statement_count = KEYS_STATEMENTS};
+
+/* Whether a statement finds a row: 1 or 0, or -1 with an error. */
+static int has(struct sqlite_conn *conn, size_t which, const struct sqlite_value *values, size_t count,
+	       struct err *err) {
+	sqlite3_stmt *statement = sqlite_conn_bind(conn, which, values, count, err);
+	if (!statement) {
+		return -1;
+	}
+	int found = sqlite_conn_step(conn, statement, err);
+	sqlite3_reset(statement);
+	return found;
+}
+
+/* A DEK is never changed: two that claim one epoch are a race, and the later one loses. Only where no thread came of the
+ * earlier one, because its data could not be written, does the later one take its place. */
+static int put_dek(struct sqlite_files *files, const struct store_dek *dek, struct err *err) {
+	const struct sqlite_value values[] = {SQL_TEXT(dek->thread), SQL_INT(dek->epoch), SQL_TEXT(dek->owner),
+					      SQL_BLOB(dek->wrapped, sizeof dek->wrapped)};
+	const size_t count = sizeof values / sizeof values[0];
+	int changed = sqlite_conn_run(&files->keys, INSERT_DEK, values, count, err);
+	if (changed != 0) {
+		return changed < 0 ? -1 : 0;
+	}
+	int same = has(&files->keys, HAS_SAME_DEK, values, count, err);
+	if (same != 0) {
+		return same < 0 ? -1 : 0;
+	}
+	int known = has(&files->data, HAS_THREAD, SQL_VALUES(SQL_TEXT(dek->thread)), err);
+	if (known != 0) {
+		return known < 0 ? -1 : err_set(err, ERR_CONFLICT, "the thread has another key for this epoch");
+	}
+	return sqlite_conn_run(&files->keys, REPLACE_DEK, values, count, err) < 0 ? -1 : 0;
+}
+
+/* A first put needs a key to be there, or else a thread that was erased meanwhile would come back. */
+static int start_thread(struct sqlite_files *files, const struct store_thread *t, struct err *err) {
+	int keyed = has(&files->keys, HAS_KEY, SQL_VALUES(SQL_TEXT(t->id), SQL_TEXT(t->owner)), err);
+	if (keyed <= 0) {
+		return keyed < 0 ? -1 : err_set(err, ERR_CONFLICT, "the thread has no key");
+	}
+	return sqlite_conn_run(&files->data, START_THREAD,
+			       SQL_VALUES(SQL_TEXT(t->id), SQL_TEXT(t->owner), SQL_INT(t->created_ms),
+					  SQL_INT(t->updated_ms), SQL_TEXT(t->last_response), SQL_INT(t->last_number),
+					  SQL_INT(t->count), SQL_BLOB(t->chain, sizeof t->chain),
+					  SQL_BLOB(t->head, sizeof t->head)),
+			       err);
+}
+
+static int put_thread(struct sqlite_files *files, const struct change_thread *change, struct err *err) {
+	const struct store_thread *t = &change->thread;
+	int changed;
+	if (change->expected_last == 0) {
+		changed = start_thread(files, t, err);
+	} else {
+		changed = sqlite_conn_run(&files->data, ADVANCE_THREAD,
+					  SQL_VALUES(SQL_TEXT(t->id), SQL_TEXT(t->owner), SQL_INT(t->updated_ms),
+						     SQL_TEXT(t->last_response), SQL_INT(t->last_number),
+						     SQL_INT(t->count), SQL_BLOB(t->chain, sizeof t->chain),
+						     SQL_BLOB(t->head, sizeof t->head), SQL_INT(change->expected_last)),
+					  err);
+	}
+	if (changed == 0) {
+		return err_set(err, ERR_CONFLICT, "the thread changed meanwhile");
+	}
+	return changed < 0 ? -1 : 0;
+}
+
+static int put_response(struct sqlite_files *files, const struct store_response *r, struct err *err) {
+	int changed = sqlite_conn_run(&files->data, PUT_RESPONSE,
+				      SQL_VALUES(SQL_TEXT(r->id), SQL_TEXT(r->thread), SQL_TEXT(r->owner),
+						 SQL_TEXT(r->parent), SQL_TEXT(r->model), SQL_TEXT(r->status),
+						 SQL_TEXT(r->reason), SQL_INT(r->created_ms), SQL_INT(r->completed_ms),
+						 SQL_INT(r->input_tokens), SQL_INT(r->cached_tokens),
+						 SQL_INT(r->output_tokens), SQL_INT(r->reasoning_tokens)),
+				      err);
+	if (changed == 0) {
+		return err_set(err, ERR_CONFLICT, "the response's thread is not there");
+	}
+	return changed < 0 ? -1 : 0;
+}
+
+static int put_record(struct sqlite_files *files, const struct store_record *r, struct err *err) {
+	int changed = sqlite_conn_run(&files->data, PUT_RECORD,
+				      SQL_VALUES(SQL_TEXT(r->thread), SQL_TEXT(r->response), SQL_INT(r->number),
+						 SQL_INT(r->kind), SQL_INT(r->created_ms),
+						 SQL_BLOB(r->sealed.data, r->sealed.length)),
+				      err);
+	if (changed == 0) {
+		return err_set(err, ERR_CONFLICT, "the record's response is not there, or its number is taken");
+	}
+	return changed < 0 ? -1 : 0;
+}
+
+static int put_user(struct sqlite_files *files, const struct store_user *u, struct err *err) {
+	int changed = sqlite_conn_run(&files->data, PUT_USER,
+				      SQL_VALUES(SQL_TEXT(u->id), SQL_TEXT(u->name), SQL_INT(u->created_ms)), err);
+	return changed < 0 ? -1 : 0;
+}
+
+static int put_credential(struct sqlite_files *files, const struct store_credential *c, struct err *err) {
+	int changed =
+		sqlite_conn_run(&files->data, PUT_CREDENTIAL,
+				SQL_VALUES(SQL_TEXT(c->id), SQL_INT(c->kind), SQL_TEXT(c->user), SQL_TEXT(c->name),
+					   SQL_BLOB(c->hash, sizeof c->hash), SQL_INT(c->created_ms),
+					   SQL_INT(c->expires_ms), SQL_INT(c->revoked_ms)),
+				err);
+	return changed < 0 ? -1 : 0;
+}
+
+/* A thread of which only the keys or only the rows are left is one whose erasure was cut short: finishing it is no
+ * error. */
+static int delete_thread(struct sqlite_files *files, const struct change_name *name, struct err *err) {
+	int keys =
+		sqlite_conn_run(&files->keys, DELETE_DEKS, SQL_VALUES(SQL_TEXT(name->id), SQL_TEXT(name->owner)), err);
+	if (keys < 0) {
+		return -1;
+	}
+	int rows = sqlite_conn_run(&files->data, DELETE_THREAD, SQL_VALUES(SQL_TEXT(name->id), SQL_TEXT(name->owner)),
+				   err);
+	if (rows < 0) {
+		return -1;
+	}
+	return keys + rows > 0 ? 0 : err_set(err, ERR_NOT_FOUND, "no such thread");
+}
+
+static int delete_response(struct sqlite_files *files, const struct change_name *name, struct err *err) {
+	int rows = sqlite_conn_run(&files->data, DELETE_RESPONSE, SQL_VALUES(SQL_TEXT(name->id), SQL_TEXT(name->owner)),
+				   err);
+	if (rows == 0) {
+		return err_set(err, ERR_NOT_FOUND, "no such response");
+	}
+	return rows < 0 ? -1 : 0;
+}
+
+static int delete_credential(struct sqlite_files *files, const struct change *change, struct err *err) {
+	int rows = sqlite_conn_run(&files->data, DELETE_CREDENTIAL, SQL_VALUES(SQL_TEXT(change->name.id)), err);
+	if (rows == 0 && change->kind == CHANGE_CONSUME_CREDENTIAL) {
+		return err_set(err, ERR_CONFLICT, "the credential was used already");
+	}
+	return rows < 0 ? -1 : 0;
+}
+
+int sqlite_change_apply(struct sqlite_files *files, const struct change *change, struct err *err) {
+	switch (change->kind) {
+	case CHANGE_DELETE_THREAD:
+		return delete_thread(files, &change->name, err);
+	case CHANGE_DELETE_RESPONSE:
+		return delete_response(files, &change->name, err);
+	case CHANGE_CONSUME_CREDENTIAL:
+	case CHANGE_DELETE_CREDENTIAL:
+		return delete_credential(files, change, err);
+	case CHANGE_PUT_DEK:
+		return put_dek(files, &change->dek, err);
+	case CHANGE_PUT_THREAD:
+		return put_thread(files, &change->thread, err);
+	case CHANGE_PUT_RESPONSE:
+		return put_response(files, &change->response, err);
+	case CHANGE_PUT_RECORD:
+		return put_record(files, &change->record, err);
+	case CHANGE_PUT_USER:
+		return put_user(files, &change->user, err);
+	case CHANGE_PUT_CREDENTIAL:
+		return put_credential(files, &change->credential, err);
+	case CHANGE_KINDS:
+		break;
+	}
+	return err_set(err, ERR_INVALID, "a change of no kind");
+}
+
+int sqlite_change_sweep(struct sqlite_files *files, int64_t now_ms, struct err *err) {
+	return sqlite_conn_run(&files->data, SWEEP, SQL_VALUES(SQL_INT(now_ms)), err);
+}
+
+int sqlite_change_probe(struct sqlite_files *files, int64_t now_ms, struct err *err) {
+	return sqlite_conn_run(&files->data, PROBE, SQL_VALUES(SQL_INT(now_ms)), err) < 0 ? -1 : 0;
+}

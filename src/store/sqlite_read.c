@@ -1,0 +1,446 @@
+#include "sqlite_read.h"
+
+#include <string.h>
+
+#include "snapshot.h"
+
+/* The columns of each table, in the order in which the row_ functions below take them. */
+#define THREAD_COLUMNS                                                                                                 \
+	"t.key, t.id, t.owner, t.created_ms, t.updated_ms, t.last_response, t.last_number, t.count, t.chain, t.head"
+#define RESPONSE_COLUMNS                                                                                               \
+	"r.key, r.id, r.parent, r.model, r.status, r.reason, r.created_ms, r.completed_ms, r.input_tokens,"            \
+	" r.cached_tokens, r.output_tokens, r.reasoning_tokens"
+#define RECORD_COLUMNS "m.number, m.kind, m.created_ms, m.sealed"
+
+enum data_statement {
+	BEGIN,
+	END,
+	THREAD,
+	THREAD_OF_RESPONSE,
+	RESPONSE,
+	LINE,
+	RESPONSES_OF_THREAD,
+	RECORDS_OF_RESPONSE,
+	RECORDS_OF_THREAD,
+	FIRST_OF_KIND,
+	LINKS,
+	PLACE,
+	THREADS_NEWEST,
+	THREADS_OLDEST,
+	USERS,
+	CREDENTIALS,
+	HAS_CREDENTIAL,
+	DATA_STATEMENTS,
+};
+
+static const char *const DATA_SQL[DATA_STATEMENTS] = {
+	[BEGIN] = "BEGIN",
+	[END] = "ROLLBACK",
+	[THREAD] = "SELECT " THREAD_COLUMNS " FROM thread t WHERE t.id = ?1 AND t.owner = ?2",
+	[THREAD_OF_RESPONSE] = "SELECT " THREAD_COLUMNS " FROM response r JOIN thread t ON t.key = r.thread"
+			       " WHERE r.id = ?1 AND t.owner = ?2",
+	[RESPONSE] = "SELECT " RESPONSE_COLUMNS " FROM response r WHERE r.id = ?1",
+	/* UNION drops what it has seen, so that not even a circle of parents, which only damage can make, goes on for ever.
+	 * A parent was there before its child: their keys rise. */
+	[LINE] = "WITH RECURSIVE line (key, parent, thread) AS ("
+		 " SELECT key, parent, thread FROM response WHERE id = ?1"
+		 " UNION SELECT p.key, p.parent, p.thread FROM line JOIN response p"
+		 " ON p.id = line.parent AND p.thread = line.thread LIMIT 100000)"
+		 " SELECT " RESPONSE_COLUMNS " FROM line JOIN response r ON r.key = line.key ORDER BY line.key",
+	[RESPONSES_OF_THREAD] = "SELECT " RESPONSE_COLUMNS " FROM response r WHERE r.thread = ?1 ORDER BY r.key",
+	[RECORDS_OF_RESPONSE] = "SELECT " RECORD_COLUMNS ", ?2 FROM record m WHERE m.response = ?1 ORDER BY m.number",
+	[RECORDS_OF_THREAD] = "SELECT " RECORD_COLUMNS ", coalesce(r.id, '') FROM record m"
+			      " LEFT JOIN response r ON r.key = m.response WHERE m.thread = ?1 ORDER BY m.number",
+	[FIRST_OF_KIND] = "SELECT " RECORD_COLUMNS ", coalesce(r.id, '') FROM record m"
+			  " LEFT JOIN response r ON r.key = m.response WHERE m.thread = ?1 AND m.kind = ?2"
+			  " ORDER BY m.number LIMIT 1",
+	/* The index holds all that is asked for; the planner would rather have the order and read every row for it. */
+	[LINKS] = "SELECT number, commitment FROM record INDEXED BY record_links WHERE thread = ?1 ORDER BY number",
+	[PLACE] = "SELECT updated_ms FROM thread WHERE id = ?1 AND owner = ?2",
+	[THREADS_NEWEST] =
+		"SELECT " THREAD_COLUMNS " FROM thread t WHERE t.owner = ?1 AND (t.updated_ms, t.id) < (?2, ?3)"
+		" ORDER BY t.updated_ms DESC, t.id DESC LIMIT ?4",
+	[THREADS_OLDEST] =
+		"SELECT " THREAD_COLUMNS " FROM thread t WHERE t.owner = ?1 AND (t.updated_ms, t.id) > (?2, ?3)"
+		" ORDER BY t.updated_ms, t.id LIMIT ?4",
+	[USERS] = "SELECT id, name, created_ms FROM user ORDER BY id",
+	[CREDENTIALS] =
+		"SELECT id, kind, user, name, hash, created_ms, expires_ms, revoked_ms FROM credential ORDER BY id",
+	[HAS_CREDENTIAL] = "SELECT 1 FROM credential LIMIT 1",
+};
+
+enum keys_statement { DEKS, HAS_DEK, KEYS_STATEMENTS };
+
+static const char *const KEYS_SQL[KEYS_STATEMENTS] = {
+	[DEKS] = "SELECT epoch, wrapped FROM dek WHERE thread = ?1 AND owner = ?2 ORDER BY epoch",
+	[HAS_DEK] = "SELECT 1 FROM dek LIMIT 1",
+};
+
+const struct sqlite_role sqlite_data_reader = {
+	.file = "sluice.db", .read_only = true, .statements = DATA_SQL, .statement_count = DATA_STATEMENTS};
+const struct sqlite_role sqlite_keys_reader = {
+	.file = "keys.db", .read_only = true, .statements = KEYS_SQL, .statement_count = KEYS_STATEMENTS};
+
+int sqlite_reader_open(struct sqlite_reader *reader, const struct store_options *options, struct err *err) {
+	if (sqlite_conn_open(&reader->data, &sqlite_data_reader, options->dir, options->busy_timeout_ms, err) != 0 ||
+	    sqlite_conn_open(&reader->keys, &sqlite_keys_reader, options->dir, options->busy_timeout_ms, err) != 0) {
+		sqlite_reader_close(reader);
+		return -1;
+	}
+	return 0;
+}
+
+void sqlite_reader_close(struct sqlite_reader *reader) {
+	sqlite_conn_close(&reader->keys);
+	sqlite_conn_close(&reader->data);
+}
+
+/* --- rows --------------------------------------------------------------------------------------------------------- */
+
+/* One read on its way: where it reads, what it was asked and what it has. */
+struct read {
+	struct sqlite_reader *reader;
+	const struct store_query *query;
+	struct store_snapshot *out;
+	struct err *err;
+	int64_t thread_key; /* of the thread read last */
+};
+
+/* Columns that do not fit their place were not written by us. */
+struct row {
+	sqlite3_stmt *statement;
+	bool bad;
+};
+
+static int64_t row_int(struct row *row, int column) {
+	return sqlite3_column_int64(row->statement, column);
+}
+
+static uint32_t row_u32(struct row *row, int column) {
+	int64_t value = sqlite3_column_int64(row->statement, column);
+	row->bad = row->bad || value < 0 || value > UINT32_MAX;
+	return (uint32_t)value;
+}
+
+static void row_text(struct row *row, int column, char *to, size_t size) {
+	const char *text = (const char *)sqlite3_column_text(row->statement, column);
+	struct str view = {text, (size_t)sqlite3_column_bytes(row->statement, column)};
+	if (!text || str_copy(to, size, view) != 0) {
+		row->bad = true;
+	}
+}
+
+static void row_blob(struct row *row, int column, uint8_t *to, size_t size) {
+	const void *blob = sqlite3_column_blob(row->statement, column);
+	if (!blob || (size_t)sqlite3_column_bytes(row->statement, column) != size) {
+		row->bad = true;
+		return;
+	}
+	memcpy(to, blob, size);
+}
+
+static int row_end(const struct row *row, struct err *err, const char *what) {
+	return row->bad ? err_set(err, ERR_CORRUPT, "a %s in the store has a column that can't be", what) : 0;
+}
+
+static int no_memory(struct read *read) {
+	return err_set(read->err, ERR_MEMORY, "no memory for what was read");
+}
+
+static int add_thread(struct read *read, sqlite3_stmt *statement) {
+	struct row row = {.statement = statement};
+	struct store_thread *t = snapshot_add_thread(read->out);
+	if (!t) {
+		return no_memory(read);
+	}
+	read->thread_key = row_int(&row, 0);
+	row_text(&row, 1, t->id, sizeof t->id);
+	row_text(&row, 2, t->owner, sizeof t->owner);
+	t->created_ms = row_int(&row, 3);
+	t->updated_ms = row_int(&row, 4);
+	row_text(&row, 5, t->last_response, sizeof t->last_response);
+	t->last_number = row_u32(&row, 6);
+	t->count = row_u32(&row, 7);
+	row_blob(&row, 8, t->chain, sizeof t->chain);
+	row_blob(&row, 9, t->head, sizeof t->head);
+	return row_end(&row, read->err, "thread");
+}
+
+/* The thread that the snapshot got last. */
+static const struct store_thread *last_thread(const struct read *read) {
+	return &read->out->threads[read->out->thread_count - 1];
+}
+
+static int add_response(struct read *read, sqlite3_stmt *statement) {
+	struct row row = {.statement = statement};
+	struct store_response *r = snapshot_add_response(read->out);
+	if (!r) {
+		return no_memory(read);
+	}
+	row_text(&row, 1, r->id, sizeof r->id);
+	memcpy(r->thread, last_thread(read)->id, sizeof r->thread);
+	memcpy(r->owner, last_thread(read)->owner, sizeof r->owner);
+	row_text(&row, 2, r->parent, sizeof r->parent);
+	row_text(&row, 3, r->model, sizeof r->model);
+	row_text(&row, 4, r->status, sizeof r->status);
+	row_text(&row, 5, r->reason, sizeof r->reason);
+	r->created_ms = row_int(&row, 6);
+	r->completed_ms = row_int(&row, 7);
+	r->input_tokens = row_int(&row, 8);
+	r->cached_tokens = row_int(&row, 9);
+	r->output_tokens = row_int(&row, 10);
+	r->reasoning_tokens = row_int(&row, 11);
+	return row_end(&row, read->err, "response");
+}
+
+static int add_record(struct read *read, sqlite3_stmt *statement) {
+	struct row row = {.statement = statement};
+	struct store_record *m = snapshot_add_record(read->out);
+	if (!m) {
+		return no_memory(read);
+	}
+	memcpy(m->thread, last_thread(read)->id, sizeof m->thread);
+	m->number = row_u32(&row, 0);
+	m->kind = row_u32(&row, 1);
+	m->created_ms = row_int(&row, 2);
+	buf_append(&m->sealed, sqlite3_column_blob(statement, 3), (size_t)sqlite3_column_bytes(statement, 3));
+	row_text(&row, 4, m->response, sizeof m->response);
+	return m->sealed.failed ? no_memory(read) : row_end(&row, read->err, "record");
+}
+
+static int add_link(struct read *read, sqlite3_stmt *statement) {
+	struct row row = {.statement = statement};
+	struct store_link *link = snapshot_add_link(read->out);
+	if (!link) {
+		return no_memory(read);
+	}
+	link->number = row_u32(&row, 0);
+	row_blob(&row, 1, link->commitment, sizeof link->commitment);
+	return row_end(&row, read->err, "link");
+}
+
+static int add_dek(struct read *read, sqlite3_stmt *statement) {
+	struct row row = {.statement = statement};
+	struct store_dek *dek = snapshot_add_dek(read->out);
+	if (!dek) {
+		return no_memory(read);
+	}
+	memcpy(dek->thread, last_thread(read)->id, sizeof dek->thread);
+	memcpy(dek->owner, last_thread(read)->owner, sizeof dek->owner);
+	dek->epoch = row_u32(&row, 0);
+	row_blob(&row, 1, dek->wrapped, sizeof dek->wrapped);
+	return row_end(&row, read->err, "wrapped key");
+}
+
+static int add_user(struct read *read, sqlite3_stmt *statement) {
+	struct row row = {.statement = statement};
+	struct store_user *user = snapshot_add_user(read->out);
+	if (!user) {
+		return no_memory(read);
+	}
+	row_text(&row, 0, user->id, sizeof user->id);
+	row_text(&row, 1, user->name, sizeof user->name);
+	user->created_ms = row_int(&row, 2);
+	return row_end(&row, read->err, "user");
+}
+
+static int add_credential(struct read *read, sqlite3_stmt *statement) {
+	struct row row = {.statement = statement};
+	struct store_credential *c = snapshot_add_credential(read->out);
+	if (!c) {
+		return no_memory(read);
+	}
+	row_text(&row, 0, c->id, sizeof c->id);
+	c->kind = (enum store_credential_kind)row_u32(&row, 1);
+	row_text(&row, 2, c->user, sizeof c->user);
+	row_text(&row, 3, c->name, sizeof c->name);
+	row_blob(&row, 4, c->hash, sizeof c->hash);
+	c->created_ms = row_int(&row, 5);
+	c->expires_ms = row_int(&row, 6);
+	c->revoked_ms = row_int(&row, 7);
+	return row_end(&row, read->err, "credential");
+}
+
+/* --- reads -------------------------------------------------------------------------------------------------------- */
+
+typedef int row_fn(struct read *read, sqlite3_stmt *statement);
+
+/* Hands every row to `add`; how many there were, or -1. */
+static int each_row(struct read *read, struct sqlite_conn *conn, sqlite3_stmt *statement, row_fn *add) {
+	int count = 0;
+	int more;
+	if (!statement) {
+		return -1;
+	}
+	while ((more = sqlite_conn_step(conn, statement, read->err)) == 1) {
+		if (add(read, statement) != 0) {
+			sqlite3_reset(statement);
+			return -1;
+		}
+		count++;
+	}
+	return more < 0 ? -1 : count;
+}
+
+static int each(struct read *read, enum data_statement which, const struct sqlite_value *values, size_t count,
+		row_fn *add) {
+	struct sqlite_conn *conn = &read->reader->data;
+	return each_row(read, conn, sqlite_conn_bind(conn, which, values, count, read->err), add);
+}
+
+static int read_deks(struct read *read) {
+	struct sqlite_conn *conn = &read->reader->keys;
+	const struct store_thread *thread = last_thread(read);
+	return each_row(
+		read, conn,
+		sqlite_conn_bind(conn, DEKS, SQL_VALUES(SQL_TEXT(thread->id), SQL_TEXT(thread->owner)), read->err),
+		add_dek);
+}
+
+static int read_links(struct read *read) {
+	return each(read, LINKS, SQL_VALUES(SQL_INT(read->thread_key)), add_link);
+}
+
+/* The thread that the query is about, and its keys. */
+static int read_thread_row(struct read *read, enum data_statement which) {
+	int found = each(read, which, SQL_VALUES(SQL_TEXT(read->query->id), SQL_TEXT(read->query->owner)), add_thread);
+	if (found == 0) {
+		return err_set(read->err, ERR_NOT_FOUND, "no such %s", which == THREAD ? "thread" : "response");
+	}
+	return found < 0 ? -1 : read_deks(read);
+}
+
+static int add_response_with_records(struct read *read, sqlite3_stmt *statement) {
+	if (add_response(read, statement) != 0) {
+		return -1;
+	}
+	const char *id = read->out->responses[read->out->response_count - 1].id;
+	return each(read, RECORDS_OF_RESPONSE, SQL_VALUES(SQL_INT(sqlite3_column_int64(statement, 0)), SQL_TEXT(id)),
+		    add_record) < 0
+		       ? -1
+		       : 0;
+}
+
+static int read_response(struct read *read) {
+	return read_thread_row(read, THREAD_OF_RESPONSE) < 0
+		       ? -1
+		       : each(read, RESPONSE, SQL_VALUES(SQL_TEXT(read->query->id)), add_response_with_records);
+}
+
+static int read_context(struct read *read) {
+	if (read_thread_row(read, THREAD_OF_RESPONSE) < 0 || read_links(read) < 0) {
+		return -1;
+	}
+	return each(read, LINE, SQL_VALUES(SQL_TEXT(read->query->id)), add_response_with_records);
+}
+
+static int read_thread(struct read *read) {
+	if (read_thread_row(read, THREAD) < 0 || read_links(read) < 0) {
+		return -1;
+	}
+	const struct sqlite_value key = SQL_INT(read->thread_key);
+	if (each(read, RESPONSES_OF_THREAD, &key, 1, add_response) < 0) {
+		return -1;
+	}
+	return each(read, RECORDS_OF_THREAD, &key, 1, add_record);
+}
+
+static int take_place(struct read *read, sqlite3_stmt *statement) {
+	read->thread_key = sqlite3_column_int64(statement, 0); /* here: its time */
+	return 0;
+}
+
+static int add_thread_with_first(struct read *read, sqlite3_stmt *statement) {
+	if (read->out->thread_count == read->query->limit) {
+		read->out->more = true;
+		return 0;
+	}
+	if (add_thread(read, statement) != 0 || read_deks(read) < 0) {
+		return -1;
+	}
+	return each(read, FIRST_OF_KIND, SQL_VALUES(SQL_INT(read->thread_key), SQL_INT(read->query->record_kind)),
+		    add_record) < 0
+		       ? -1
+		       : 0;
+}
+
+static int read_threads(struct read *read) {
+	const struct store_query *query = read->query;
+	const char *behind = query->id;
+	int64_t behind_ms;
+	if (behind[0] != '\0') {
+		int found = each(read, PLACE, SQL_VALUES(SQL_TEXT(behind), SQL_TEXT(query->owner)), take_place);
+		if (found <= 0) {
+			return found < 0 ? -1 : err_set(read->err, ERR_NOT_FOUND, "no such thread");
+		}
+		behind_ms = read->thread_key;
+	} else {
+		behind_ms = query->ascending ? INT64_MIN : INT64_MAX;
+	}
+	/* One more than asked for tells whether there are more. */
+	return each(read, query->ascending ? THREADS_OLDEST : THREADS_NEWEST,
+		    SQL_VALUES(SQL_TEXT(query->owner), SQL_INT(behind_ms), SQL_TEXT(behind),
+			       SQL_INT((int64_t)query->limit + 1)),
+		    add_thread_with_first);
+}
+
+static int read_identities(struct read *read) {
+	if (each(read, USERS, NULL, 0, add_user) < 0) {
+		return -1;
+	}
+	return each(read, CREDENTIALS, NULL, 0, add_credential);
+}
+
+static int read_kind(struct read *read) {
+	switch (read->query->kind) {
+	case STORE_READ_RESPONSE:
+		return read_response(read);
+	case STORE_READ_CONTEXT:
+		return read_context(read);
+	case STORE_READ_THREAD:
+		return read_thread(read);
+	case STORE_READ_THREADS:
+		return read_threads(read);
+	case STORE_READ_IDENTITIES:
+		return read_identities(read);
+	}
+	return err_set(read->err, ERR_INVALID, "no such read");
+}
+
+struct store_snapshot *sqlite_reader_read(struct sqlite_reader *reader, const struct store_query *query,
+					  struct err *err) {
+	struct read read = {.reader = reader, .query = query, .err = err, .out = snapshot_new()};
+	if (!read.out) {
+		no_memory(&read);
+		return NULL;
+	}
+	/* All statements of one read see the same state. Its start is fixed by the first of them, which looks at rows before
+	 * any key is read: whatever row is seen, its key was written before. */
+	if (sqlite_conn_run(&reader->data, BEGIN, NULL, 0, err) < 0) {
+		goto fail;
+	}
+	int result = read_kind(&read);
+	sqlite_conn_run(&reader->data, END, NULL, 0, NULL);
+	if (result < 0) {
+		goto fail;
+	}
+	return read.out;
+
+fail:
+	store_snapshot_free(&read.out);
+	return NULL;
+}
+
+static int found(struct read *read, sqlite3_stmt *statement) {
+	(void)read;
+	(void)statement;
+	return 0;
+}
+
+int sqlite_reader_is_empty(struct sqlite_reader *reader, struct err *err) {
+	struct read read = {.reader = reader, .err = err};
+	struct sqlite_conn *keys = &reader->keys;
+	int deks = each_row(&read, keys, sqlite_conn_bind(keys, HAS_DEK, NULL, 0, err), found);
+	int credentials = each(&read, HAS_CREDENTIAL, NULL, 0, found);
+	return deks < 0 || credentials < 0 ? -1 : deks + credentials == 0;
+}

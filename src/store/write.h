@@ -1,0 +1,62 @@
+/* A write as the layer itself sees it: changes, sorted by kind, and the operation that carries them. */
+#ifndef SLUICE_STORE_WRITE_H
+#define SLUICE_STORE_WRITE_H
+
+#include "base/list.h"
+#include "op.h"
+#include "store/store.h"
+
+/* In the order in which the kinds of one write are applied: what goes makes room for what comes, and whatever another
+ * row points at comes before it. The order in which a caller adds changes does not matter. */
+enum change_kind {
+	CHANGE_DELETE_THREAD,
+	CHANGE_DELETE_RESPONSE,
+	CHANGE_CONSUME_CREDENTIAL,
+	CHANGE_DELETE_CREDENTIAL,
+	CHANGE_PUT_DEK,
+	CHANGE_PUT_THREAD,
+	CHANGE_PUT_RESPONSE,
+	CHANGE_PUT_RECORD,
+	CHANGE_PUT_USER,
+	CHANGE_PUT_CREDENTIAL,
+	CHANGE_KINDS,
+};
+
+struct change_name {
+	char owner[ID_SIZE]; /* "" for a credential */
+	char id[ID_SIZE];
+};
+
+struct change_thread {
+	struct store_thread thread;
+	uint32_t expected_last;
+};
+
+struct change {
+	struct list node;
+	enum change_kind kind;
+	union {
+		struct change_name name;
+		struct store_dek dek;
+		struct change_thread thread;
+		struct store_response response;
+		struct store_record record;
+		struct store_user user;
+		struct store_credential credential;
+	};
+};
+
+struct store_write {
+	struct store_op op;                /* its err is the outcome, set by the driver */
+	struct list changes[CHANGE_KINDS]; /* struct change */
+	size_t bytes;                      /* roughly what they take on disk */
+	bool puts_keys;
+	bool deletes_keys;
+	bool deletes_data;
+	bool failed; /* a change did not fit in memory: the write must not happen */
+};
+
+/* Whether an outcome tells of the store's state and not of what was asked of it. */
+bool write_is_ill(const struct err *outcome);
+
+#endif

@@ -15,8 +15,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* --- the gate (RFC 8259, and stricter) --------------------------------------------------------------------------
- * Refuses: invalid UTF-8, raw control characters in strings, \u0000, unpaired surrogate escapes, nesting deeper than
+/* The gate is RFC 8259, and stricter. It refuses: invalid UTF-8, raw control characters in strings, \u0000, unpaired surrogate escapes, nesting deeper than
  * 32, more than 10,000 tokens, duplicate keys in an object (compared after unescaping), malformed numbers, numbers
  * too large for a double (one too small reads as 0) or longer than 63 characters, anything behind the value. */
 #define JSON_MAX_DEPTH 32
@@ -25,16 +24,16 @@
 /* 0, or -1 with ERR_INVALID and a text that says what and at which byte (from 0), or with ERR_MEMORY. */
 int json_check(struct str text, struct err *err);
 
-/* --- reading ---------------------------------------------------------------------------------------------------- */
+#define JSON_INTEGER_MAX INT64_C(9007199254740991) /* 2^53 - 1: up to here a double holds every integer */
+
 enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
 struct json; /* a value in a parsed tree; borrowed from the root */
 
-/* Every reading function takes NULL and treats it as null. */
-
 struct json *json_parse(struct str text, struct err *err); /* NULL on refusal; the caller frees the root */
 void json_free(struct json **root);
 
+/* Every reading function takes NULL and treats it as null. */
 enum json_type json_type(const struct json *value);
 const char *json_type_name(enum json_type type);                         /* "a string", "an object": for messages */
 const struct json *json_get(const struct json *object, const char *key); /* NULL if absent or not an object */
@@ -45,12 +44,11 @@ size_t json_count(const struct json *container);
 struct str json_str(const struct json *value); /* the text of a string; STR_NONE for anything else */
 bool json_is_true(const struct json *value);
 double json_number(const struct json *value); /* 0 unless a number */
-/* An integral number up to 2^53 - 1 either way, where a double is exact; -1 otherwise. */
+/* An integral number, at most JSON_INTEGER_MAX either way; -1 otherwise. */
 int json_integer(const struct json *value, int64_t *out);
 /* Appends the value as compact JSON. */
 void json_print(const struct json *value, struct buf *out);
 
-/* --- writing ---------------------------------------------------------------------------------------------------- */
 /* Appends `s` escaped, without quotes: for templates. Invalid UTF-8 and NUL are written as U+FFFD, so that the gate
  * passes whatever is written here. '<' stays as it is. */
 void json_escape(struct buf *out, struct str s);

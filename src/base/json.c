@@ -1,12 +1,10 @@
 #include "base/json.h"
 
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <pthread.h>
 
 #include "base/mem.h"
-
-/* The largest integer up to which a double holds every integer. */
-#define EXACT_MAX 9007199254740991.0
 
 static pthread_once_t hooks_once = PTHREAD_ONCE_INIT;
 
@@ -114,8 +112,7 @@ double json_number(const struct json *value) {
 
 int json_integer(const struct json *value, int64_t *out) {
 	double number = json_number(value);
-	if (json_type(value) != JSON_NUMBER || number < -EXACT_MAX || number > EXACT_MAX ||
-	    number != (double)(int64_t)number) {
+	if (json_type(value) != JSON_NUMBER || fabs(number) > (double)JSON_INTEGER_MAX || number != trunc(number)) {
 		return -1;
 	}
 	*out = (int64_t)number;

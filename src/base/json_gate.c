@@ -284,8 +284,8 @@ static int check_key(struct gate *g) {
 	if (count_token(g) != 0) {
 		return -1;
 	}
-	struct str raw;
-	bool escaped;
+	struct str raw = STR_NONE;
+	bool escaped = false;
 	if (check_string(g, &raw, &escaped) != 0) {
 		return -1;
 	}

@@ -6,46 +6,21 @@
 #include "base/json.h"
 #include "json_scan.h"
 
-/* The largest integer up to which a double holds every integer. */
-#define EXACT_MAX 9007199254740991.0
-
 #define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
 
+/* A control character, a quote or a backslash. */
 static void escape_ascii(struct buf *out, unsigned char c) {
 	static const char digits[] = "0123456789abcdef";
-	char text[6] = {'\\', 0};
-	switch (c) {
-	case '"':
-	case '\\':
-		text[1] = (char)c;
-		break;
-	case '\n':
-		text[1] = 'n';
-		break;
-	case '\r':
-		text[1] = 'r';
-		break;
-	case '\t':
-		text[1] = 't';
-		break;
-	case '\b':
-		text[1] = 'b';
-		break;
-	case '\f':
-		text[1] = 'f';
-		break;
-	case '\0':
+	static const char names[0x20] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+	char name = c < 0x20 ? names[c] : (char)c;
+	if (c == '\0') {
 		/* The gate refuses \u0000; what is written here must read back. */
 		buf_append_text(out, REPLACEMENT);
-		return;
-	default:
-		memcpy(text, "\\u00", 4);
-		text[4] = digits[c >> 4];
-		text[5] = digits[c & 0x0F];
-		buf_append(out, text, 6);
-		return;
+	} else if (name != '\0') {
+		buf_append(out, (char[]){'\\', name}, 2);
+	} else {
+		buf_append(out, (char[]){'\\', 'u', '0', '0', digits[c >> 4], digits[c & 0x0F]}, 6);
 	}
-	buf_append(out, text, 2);
 }
 
 void json_escape(struct buf *out, struct str s) {
@@ -155,7 +130,8 @@ void jw_double(struct json_writer *w, double value) {
 		return;
 	}
 	/* Integers that a double holds exactly look like integers; -0 is not one. */
-	if (fabs(value) <= EXACT_MAX && value == (double)(int64_t)value && !(value == 0 && signbit(value))) {
+	if (fabs(value) <= (double)JSON_INTEGER_MAX && value == (double)(int64_t)value &&
+	    !(value == 0 && signbit(value))) {
 		jw_int(w, (int64_t)value);
 		return;
 	}

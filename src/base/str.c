@@ -210,7 +210,9 @@ int str_from_hex(uint8_t *to, size_t length, struct str from) {
 		}
 	}
 	for (size_t i = 0; i < length; i++) {
-		to[i] = (uint8_t)(hex_digit(from.data[2 * i]) << 4 | hex_digit(from.data[2 * i + 1]));
+		unsigned high = (unsigned)hex_digit(from.data[2 * i]);
+		unsigned low = (unsigned)hex_digit(from.data[2 * i + 1]);
+		to[i] = (uint8_t)(high << 4 | low);
 	}
 	return 0;
 }

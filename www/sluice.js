@@ -140,6 +140,8 @@ const SETTLED_MS = 5_000;
 /** Our own close code for a stream whose numbering has a hole. */
 const CLOSE_GAP = 4000;
 
+/** What a cancel gets that crosses the end of its response: nothing is wrong. */
+const CROSSED = new Set(['response_not_found', 'response_not_active']);
 const TERMINAL = new Set(['response.completed', 'response.incomplete', 'response.failed']);
 
 /**
@@ -266,8 +268,7 @@ export class Connection {
 			this.#turns.shift();
 			turn.fail(error);
 			this.#startNext();
-		} else if (error.code !== 'response_not_found') {
-			// A cancel that crosses the end of its response finds nothing, and nothing is wrong.
+		} else if (!CROSSED.has(error.code)) {
 			this.#options.onError(error);
 		}
 	}

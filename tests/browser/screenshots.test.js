@@ -25,6 +25,14 @@ double fill_seconds(double chamber_m2, double paddle_m2, double rise_m)
 
 The opening that lets the water through is called a *sluice*.`;
 
+/** A reader for each round, so that each list of conversations is their own. */
+const READERS = {
+	'light-phone': 'grace',
+	'light-desktop': 'ada',
+	'dark-phone': 'joan',
+	'dark-desktop': 'edith',
+};
+
 let stand;
 before(async () => {
 	stand = await Stand.open();
@@ -35,6 +43,8 @@ after(() => stand?.close());
 
 async function shoot(visitor, name) {
 	const file = await screenshotPath(name);
+	// Away from everything that answers to a pointer.
+	await visitor.page.mouse.move(0, 0);
 	await visitor.page.screenshot({ path: file, animations: 'disabled' });
 	assert.ok((await stat(file)).size > 5_000, `${name} shows something`);
 	return file;
@@ -48,13 +58,14 @@ async function tour(theme, device, options) {
 	await shoot(stranger, name('signed-out'));
 	await stranger.context.close();
 
-	const visitor = await stand.user(`ada-${theme}-${device}`, { colorScheme: theme, ...options });
+	const visitor = await stand.user(READERS[`${theme}-${device}`], { colorScheme: theme, ...options });
 	const { page } = visitor;
 	await page.locator('.welcome').waitFor();
 	await shoot(visitor, name('empty'));
+	const press = (selector) => (device === 'phone' ? page.tap(selector) : page.click(selector));
 	for (const earlier of ['Plan a week of dinners for four people', 'Translate a letter to my landlord']) {
 		await visitor.ask(earlier);
-		await page.locator(device === 'phone' ? '#new-chat-small' : '#new-chat').click();
+		await press(device === 'phone' ? '#new-chat-small' : '#new-chat');
 	}
 	await visitor.ask('How does a canal lock work?');
 	const finished = await shoot(visitor, name('answer'));
@@ -73,7 +84,7 @@ async function tour(theme, device, options) {
 	const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 	assert.equal(overflow, 0, 'nothing is wider than the screen');
 	if (device === 'phone') {
-		await page.locator('#menu').click();
+		await press('#menu');
 		await page.locator('#sidebar').waitFor();
 		await shoot(visitor, name('drawer'));
 		await page.keyboard.press('Escape');

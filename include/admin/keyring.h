@@ -7,7 +7,7 @@
 #include "seal/keyring.h"
 #include "store/store.h"
 
-/* $CREDENTIALS_DIRECTORY/kek wins (unless it is empty: a unit may set an empty default), then `key_file`. A missing key
+/* $CREDENTIALS_DIRECTORY/kek wins (unless it is too short for a key: a unit's placeholder), then `key_file`. A missing key
  * file is made, but only while the store holds nothing that is sealed: a new key could not open what an old one sealed.
  * Blocks. NULL with an error that says what to do. seal_init comes first; the caller frees. */
 struct seal_keyring *keyring_obtain(const char *key_file, const struct store *store, const struct log *log,

@@ -7,7 +7,7 @@
 #define CREDENTIAL_NAME "kek"
 #define PATH_SIZE 4096
 
-/* Whether systemd handed a key over: a file that is there and not empty. */
+/* Whether systemd handed a key over. What is shorter than any key is a unit's placeholder for one that it did not find. */
 static bool find_credential(char path[static PATH_SIZE]) {
 	const char *dir = getenv("CREDENTIALS_DIRECTORY");
 	if (!dir || dir[0] != '/') {
@@ -15,7 +15,7 @@ static bool find_credential(char path[static PATH_SIZE]) {
 	}
 	int length = snprintf(path, PATH_SIZE, "%s/%s", dir, CREDENTIAL_NAME);
 	struct stat status;
-	return length < PATH_SIZE && stat(path, &status) == 0 && status.st_size > 0;
+	return length < PATH_SIZE && stat(path, &status) == 0 && status.st_size >= SEAL_KEY_SIZE;
 }
 
 static int make_key_file(const char *key_file, const struct log *log, struct err *err) {

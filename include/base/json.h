@@ -15,9 +15,10 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* The gate is RFC 8259, and stricter. It refuses: invalid UTF-8, raw control characters in strings, \u0000, unpaired surrogate escapes, nesting deeper than
- * 32, more than 10,000 tokens, duplicate keys in an object (compared after unescaping), malformed numbers, numbers
- * too large for a double (one too small reads as 0) or longer than 63 characters, anything behind the value. */
+/* The gate is RFC 8259, and stricter. It refuses: invalid UTF-8, raw control characters in strings, \u0000, unpaired
+ * surrogate escapes, nesting deeper than 32, more than 10,000 tokens, duplicate keys in an object (compared after
+ * unescaping), malformed numbers, numbers too large for a double (one too small reads as 0) or longer than 63
+ * characters, anything behind the value. */
 #define JSON_MAX_DEPTH 32
 #define JSON_MAX_TOKENS 10000 /* a token: a string, number, literal, key, '{' or '[' */
 

@@ -84,6 +84,7 @@ static const struct {
 	{"\"\\ud800\\ud800\"", "unpaired surrogate at byte 1"},
 	{"\"\\ud800\\u0041\"", "unpaired surrogate at byte 1"},
 	{"\"\\udc00\\ud800\"", "unpaired surrogate at byte 1"},
+	{"\"\\udc00\\udc00\"", "unpaired surrogate at byte 1"},
 	{"\"\xC3\"", "invalid UTF-8 at byte 1"},
 	{"\"a\xFF\"", "invalid UTF-8 at byte 2"},
 	{"\"\xED\xA0\x80\"", "invalid UTF-8 at byte 1"},
@@ -186,6 +187,26 @@ static void test_every_prefix_is_refused(void **state) {
 	assert_true(documents >= 10);
 }
 
+/* Strings are read eight bytes at a time: each byte has its meaning wherever it stands among them. */
+static void test_every_byte_at_every_place(void **state) {
+	(void)state;
+	for (size_t place = 1; place <= 24; place++) {
+		for (int byte = 0; byte < 256; byte++) {
+			char text[26];
+			memset(text, 'x', sizeof text);
+			text[0] = '"';
+			text[25] = '"';
+			text[place] = (char)byte;
+			struct err err = {0};
+			int rc = check(text, sizeof text, &err);
+			bool plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+			if (rc != (plain ? 0 : -1)) {
+				fail_msg("byte %02x at %zu: %s", (unsigned)byte, place, rc == 0 ? "passed" : err.text);
+			}
+		}
+	}
+}
+
 static void repeat(struct buf *b, const char *text, size_t count) {
 	while (count-- > 0) {
 		buf_append_text(b, text);
@@ -267,29 +288,46 @@ static void test_many_keys(void **state) {
 	}
 }
 
-static double check_seconds(size_t keys) {
-	struct buf b = BUF_INIT;
-	many_keys(&b, keys, "a long beginning that all of the keys share, so that comparing is dear: ");
+static double check_seconds(struct buf *document) {
 	double best = 1e9;
 	for (int round = 0; round < 15; round++) {
 		struct timespec start;
 		struct timespec end;
 		clock_gettime(CLOCK_MONOTONIC, &start);
-		assert_int_equal(json_check(buf_str(&b), NULL), 0);
+		assert_int_equal(json_check(buf_str(document), NULL), 0);
 		clock_gettime(CLOCK_MONOTONIC, &end);
 		double took = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
 		best = took < best ? took : best;
 	}
-	buf_free(&b);
+	buf_free(document);
 	return best;
 }
 
+static double seconds_for_keys(size_t count) {
+	struct buf b = BUF_INIT;
+	many_keys(&b, count, "a long beginning that all of the keys share, so that comparing is dear: ");
+	return check_seconds(&b);
+}
+
+static double seconds_for_objects(size_t count) {
+	struct buf b = BUF_INIT;
+	repeat(&b, "[", 1);
+	repeat(&b, "{\"k\":1},", count - 1);
+	repeat(&b, "{\"k\":1}]", 1);
+	return check_seconds(&b);
+}
+
+/* Eight times as many keys: 8 times the time, 64 if each were compared with each. */
 static void test_keys_cost_linear_time(void **state) {
 	(void)state;
-	/* Eight times as many keys: 8 times the time, 64 if each were compared with each. */
-	double few = check_seconds(600);
-	double many = check_seconds(4800);
-	assert_true(many < 24 * few);
+	double few = seconds_for_keys(600);
+	assert_true(seconds_for_keys(4800) < 24 * few);
+}
+
+static void test_the_same_key_in_many_objects_costs_linear_time(void **state) {
+	(void)state;
+	double few = seconds_for_objects(400);
+	assert_true(seconds_for_objects(3200) < 24 * few);
 }
 
 static void test_every_allocation_may_fail(void **state) {
@@ -324,7 +362,9 @@ int main(void) {
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_many_keys),
+		cmocka_unit_test(test_every_byte_at_every_place),
 		cmocka_unit_test(test_keys_cost_linear_time),
+		cmocka_unit_test(test_the_same_key_in_many_objects_costs_linear_time),
 		cmocka_unit_test(test_every_allocation_may_fail),
 		cmocka_unit_test(test_plain_requests_allocate_nothing),
 	};

@@ -3,9 +3,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "admin/socket.h"
 #include "local.h"
+
+/* A server that is starting holds the store before its socket is there, one that is stopping after it went. */
+#define TAKEN_MS 5000
+#define TAKEN_STEP_MS 50
 
 static void complain(const char *format, va_list arguments) {
 	fputs("sluicectl: ", stderr);
@@ -69,17 +74,31 @@ static struct json *parse_reply(const struct buf *reply, struct err *err) {
 	return NULL;
 }
 
+/* The server if one runs, else the store itself. */
+static int call_either(const struct config *config, struct str command, bool may_make, struct buf *reply,
+		       struct err *err) {
+	for (int waited = 0;; waited += TAKEN_STEP_MS) {
+		int result = call_server(config, command, reply, err);
+		if (result == 0 || err->code != ERR_NOT_FOUND) {
+			return result;
+		}
+		result = admin_local_call(config, command, may_make, reply, err);
+		if (result == 0 || err->code != ERR_CONFLICT || waited >= TAKEN_MS) {
+			return result;
+		}
+		const struct timespec step = {.tv_nsec = TAKEN_STEP_MS * 1000000L};
+		nanosleep(&step, NULL);
+	}
+}
+
 struct json *ctl_call(const struct config *config, const struct buf *command, bool may_make) {
 	struct err err;
 	struct buf reply = BUF_INIT;
 	struct json *root = NULL;
-	int result = seal_init(&err); /* also forbids core dumps: the reply may hold a secret */
+	/* seal_init also forbids core dumps: the reply may hold a secret. */
+	int result = command->failed ? err_set(&err, ERR_MEMORY, "out of memory") : seal_init(&err);
 	if (result == 0) {
-		result = command->failed ? err_set(&err, ERR_MEMORY, "out of memory")
-					 : call_server(config, buf_str(command), &reply, &err);
-		if (result && err.code == ERR_NOT_FOUND) {
-			result = admin_local_call(config, buf_str(command), may_make, &reply, &err);
-		}
+		result = call_either(config, buf_str(command), may_make, &reply, &err);
 	}
 	if (result == 0) {
 		root = parse_reply(&reply, &err);

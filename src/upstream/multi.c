@@ -28,6 +28,7 @@ struct watch {
 	uv_poll_t poll;
 	struct shard *shard;
 	curl_socket_t fd;
+	int events;
 };
 
 /* --- what rises from libcurl ------------------------------------------------------------------------------------ */
@@ -89,8 +90,12 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *owner) {
 static void on_poll(uv_poll_t *poll, int status, int events) {
 	struct watch *watch = poll->data;
 	struct shard *shard = watch->shard;
-	int bits = status < 0 ? CURL_CSELECT_ERR : 0;
-	bits |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
+	if (status < 0) {
+		/* libuv stops at an error. There may be data before it: libcurl reads on until it meets it itself. */
+		events = UV_READABLE | UV_WRITABLE;
+		uv_poll_start(poll, watch->events, on_poll);
+	}
+	int bits = events & UV_READABLE ? CURL_CSELECT_IN : 0;
 	bits |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
 	int running;
 	curl_multi_socket_action(shard->curl, watch->fd, bits, &running);
@@ -140,9 +145,9 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *
 		}
 		curl_multi_assign(shard->curl, fd, watch);
 	}
-	int events = what & CURL_POLL_IN ? UV_READABLE : 0;
-	events |= what & CURL_POLL_OUT ? UV_WRITABLE : 0;
-	uv_poll_start(&watch->poll, events, on_poll);
+	watch->events = what & CURL_POLL_IN ? UV_READABLE : 0;
+	watch->events |= what & CURL_POLL_OUT ? UV_WRITABLE : 0;
+	uv_poll_start(&watch->poll, watch->events, on_poll);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
-/* Secrets that a caller presents: API keys, session cookies, sign-in tokens. Their form is PREFIX_id_secret: 16 lower-case
- * base32 characters that name the row, and 43 base64url characters (256 random bits) that prove possession. Only a keyed
- * BLAKE2b-256 of the whole text is stored. Any thread. */
+/* Secrets that a caller presents: API keys, session cookies, sign-in tokens. Their form is PREFIX_id_secret: 16
+ * lower-case base32 characters that name the row, and 43 base64url characters (256 random bits) that prove possession.
+ * Only a keyed BLAKE2b-256 of the whole text is stored. Any thread. */
 #ifndef SLUICE_SEAL_TOKEN_H
 #define SLUICE_SEAL_TOKEN_H
 

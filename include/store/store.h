@@ -34,37 +34,39 @@ struct store_deps {
 
 /* Blocks: takes the folder's lock (flock on DIR/lock; ERR_CONFLICT when another process has it), opens or makes both
  * databases, applies the migrations they lack, each in a transaction (ERR_CONFLICT when the schema is newer than this
- * program; ERR_INVALID when a file is another program's), marks responses found in_progress or queued as incomplete with
- * reason server_restart, starts the threads. The options are not kept; the deps are. */
+ * program; ERR_INVALID when a file is another program's), marks responses found in_progress or queued as incomplete
+ * with reason server_restart, starts the threads. The options are not kept; the deps are. */
 struct store *store_open(const struct store_options *options, const struct store_deps *deps, struct err *err);
-/* Blocks until all that was started is done, and runs its completions (which may start more: that is done too). Not from a
- * completion. The loop must run once more before it is closed: the store's wake-up handle is let go there. NULL is fine. */
+/* Blocks until all that was started is done, and runs its completions (which may start more: that is done too). Not
+ * from a completion. The loop must run once more before it is closed: the store's wake-up handle is let go there. NULL
+ * is fine. */
 void store_close(struct store **store);
-/* True while the store holds nothing that needs the KEK (no wrapped DEK, no credential), as found when it was opened and
- * as handed over since: only then may a missing KEK be made anew. */
+/* True while the store holds nothing that needs the KEK (no wrapped DEK, no credential), as found when it was opened
+ * and as handed over since: only then may a missing KEK be made anew. */
 bool store_is_empty(const struct store *store);
-/* 0 while the store takes writes, else -1 with the last failure: for /readyz. A conflict is the asker's failure and not the
- * store's. After a failure of the store's own, it tries once a second whether writing works again. */
+/* 0 while the store takes writes, else -1 with the last failure: for /readyz. A conflict is the asker's failure and not
+ * the store's. After a failure of the store's own, it tries once a second whether writing works again. */
 int store_health(const struct store *store, struct err *err);
 
 /* --- writing ----------------------------------------------------------------------------------------------------- */
 struct store_write *store_write_new(void); /* NULL when memory is out */
 void store_write_free(struct store_write **write);
 
-/* Each adds a change, copying what it is given (sealed bytes are moved out of the record); 0, or -1 when memory is out: the
- * write is then spoilt and can only be freed (store_commit would answer ERR_MEMORY). The order in which changes are added
- * does not matter. Keys are written (and synced) before the data that needs them, and deleted before it. */
+/* Each adds a change, copying what it is given (sealed bytes are moved out of the record); 0, or -1 when memory is out:
+ * the write is then spoilt and can only be freed (store_commit would answer ERR_MEMORY). The order in which changes are
+ * added does not matter. Keys are written (and synced) before the data that needs them, and deleted before it. */
 
 /* Adds a key. ERR_CONFLICT when the thread has another key for this epoch. */
 int store_put_dek(struct store_write *write, const struct store_dek *dek);
 /* Inserts, or updates if the row's last_number is still `expected_last`, else ERR_CONFLICT: also when the thread was
- * deleted meanwhile (an insert needs a DEK of the thread, in this write or before). Id, owner and created_ms never change.
- * A change that rewrites the chain without a new record should use up a number all the same, so that others notice. */
+ * deleted meanwhile (an insert needs a DEK of the thread, in this write or before). Id, owner and created_ms never
+ * change. A change that rewrites the chain without a new record should use up a number all the same, so that others
+ * notice. */
 int store_put_thread(struct store_write *write, const struct store_thread *thread, uint32_t expected_last);
 /* Inserts or replaces. ERR_CONFLICT when its thread is not there or is another than before. */
 int store_put_response(struct store_write *write, const struct store_response *response);
-/* Inserts, or replaces the record of this number if it is the same response's. ERR_CONFLICT when the thread or response is
- * not there, or the number is another's. `sealed` must be a sealed record (ERR_INVALID). */
+/* Inserts, or replaces the record of this number if it is the same response's. ERR_CONFLICT when the thread or response
+ * is not there, or the number is another's. `sealed` must be a sealed record (ERR_INVALID). */
 int store_put_record(struct store_write *write, struct store_record *record);
 /* With its records; what it was the parent of stays. ERR_NOT_FOUND when it is not there or not this owner's. */
 int store_delete_response(struct store_write *write, const char *owner, const char *id);
@@ -94,13 +96,13 @@ typedef void store_read_fn(void *owner, struct store_snapshot *snapshot, const s
 enum store_read_kind {
 	/* the response, its thread, its DEKs, the records of the response */
 	STORE_READ_RESPONSE,
-	/* as above, and before the response all its ancestors (100,000 at most), oldest first, with their records; links of the
-	 * whole thread */
+	/* as above, and before the response all its ancestors (100,000 at most), oldest first, with their records;
+	 * links of the whole thread */
 	STORE_READ_CONTEXT,
 	/* the thread, DEKs, its responses and records in number order, links */
 	STORE_READ_THREAD,
-	/* threads of the owner, newest updated first, with DEKs and each thread's lowest-numbered record of kind `record_kind`;
-	 * snapshot.more when there are more than `limit` */
+	/* threads of the owner, newest updated first, with DEKs and each thread's lowest-numbered record of kind
+	 * `record_kind`; snapshot.more when there are more than `limit` */
 	STORE_READ_THREADS,
 	/* all users and credentials; owner and id are ignored */
 	STORE_READ_IDENTITIES,
@@ -118,8 +120,8 @@ struct store_query {
 /* NULL when memory is out: `done` then never runs. */
 struct store_op *store_read(struct store *store, const struct store_query *query, store_read_fn *done, void *owner);
 
-/* After this the completion never runs; a result is freed by the store. Sets *op to NULL; NULL is fine. An operation is over
- * when its completion starts: from there on its pointer must not be used. */
+/* After this the completion never runs; a result is freed by the store. Sets *op to NULL; NULL is fine. An operation is
+ * over when its completion starts: from there on its pointer must not be used. */
 void store_cancel(struct store_op **op);
 
 #endif

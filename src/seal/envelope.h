@@ -1,5 +1,5 @@
-/* What wrapped keys and sealed records have in common: nonce, commitment, ciphertext and tag, in that order, and the fixed
- * forms in which the additional data is laid out. SECURITY.md "Sealing". Pure but for the random nonce. */
+/* What wrapped keys and sealed records have in common: nonce, commitment, ciphertext and tag, in that order, and the
+ * fixed forms in which the additional data is laid out. SECURITY.md "Sealing". Pure but for the random nonce. */
 #ifndef SLUICE_SEAL_ENVELOPE_H
 #define SLUICE_SEAL_ENVELOPE_H
 

@@ -27,8 +27,8 @@ static unsigned floor_log2(size_t n) {
 }
 
 /* The size that `length` bytes and their mark are padded to. Above 4 KiB: PADMÉ (Nikitin et al., "Reducing Metadata
- * Leakage from Encrypted Files and Communication with PURBs", 2019), which leaks O(log log length) bits for at most 12 %
- * more bytes. */
+ * Leakage from Encrypted Files and Communication with PURBs", 2019), which leaks O(log log length) bits for at most 12
+ * % more bytes. */
 static size_t padded_size(size_t length) {
 	size_t marked = length + 1;
 	if (marked <= PAD_STEPS_END) {

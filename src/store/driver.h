@@ -1,6 +1,6 @@
 /* What a database must do to be a store. The generic part (store.c) owns queues and threads and calls a driver so that
- * no two calls of one kind overlap: `write`, `probe` and `upkeep` on the writer thread, `read` on the reader thread, the
- * rest while neither runs. */
+ * no two calls of one kind overlap: `write`, `probe` and `upkeep` on the writer thread, `read` on the reader thread,
+ * the rest while neither runs. */
 #ifndef SLUICE_STORE_DRIVER_H
 #define SLUICE_STORE_DRIVER_H
 
@@ -15,8 +15,9 @@ struct store_driver {
 	void (*close)(struct store_backend **backend);
 	bool (*is_empty)(struct store_backend *backend);
 
-	/* Does all the writes in one transaction, and leaves each one's outcome in its op.err: a write that conflicts fails
-	 * alone, a disk that refuses fails them all. 0 when the transaction committed, with those that went well in it. */
+	/* Does all the writes in one transaction, and leaves each one's outcome in its op.err: a write that conflicts
+	 * fails alone, a disk that refuses fails them all. 0 when the transaction committed, with those that went well
+	 * in it. */
 	int (*write)(struct store_backend *backend, struct store_write *const *writes, size_t count);
 	/* Writes next to nothing, to learn whether writing works again. */
 	int (*probe)(struct store_backend *backend, struct err *err);

@@ -6,8 +6,8 @@
 
 /* Makes the folder (mode 0700) if it is missing; its parent must be there. */
 int folder_make(const char *dir, struct err *err);
-/* Takes DIR/lock for this process, until the descriptor is closed. ERR_CONFLICT when another process has it. Returns the
- * descriptor, or -1. */
+/* Takes DIR/lock for this process, until the descriptor is closed. ERR_CONFLICT when another process has it. Returns
+ * the descriptor, or -1. */
 int folder_lock(const char *dir, struct err *err);
 /* Makes an empty file of mode 0600 unless it is there, and syncs the folder. */
 int folder_touch(const char *dir, const char *file, struct err *err);

@@ -42,8 +42,8 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 			 " completed_ms = excluded.completed_ms, input_tokens = excluded.input_tokens,"
 			 " cached_tokens = excluded.cached_tokens, output_tokens = excluded.output_tokens,"
 			 " reasoning_tokens = excluded.reasoning_tokens WHERE thread = excluded.thread",
-	/* The commitment is bytes 33 to 64 of every sealed record (SECURITY.md): kept beside it, so that a chain is read
-	 * without reading the texts. */
+	/* The commitment is bytes 33 to 64 of every sealed record (SECURITY.md): kept beside it, so that a chain is
+	 * read without reading the texts. */
 	[PUT_RECORD] = "INSERT INTO record (thread, number, response, kind, created_ms, commitment, sealed)"
 		       " SELECT t.key, ?3, r.key, ?4, ?5, substr(?6, 33, 32), ?6"
 		       " FROM thread t LEFT JOIN response r ON r.id = ?2 AND r.thread = t.key"
@@ -103,8 +103,8 @@ static int has(struct sqlite_conn *conn, size_t which, const struct sqlite_value
 	return found;
 }
 
-/* A DEK is never changed: two that claim one epoch are a race, and the later one loses. Only where no thread came of the
- * earlier one, because its data could not be written, does the later one take its place. */
+/* A DEK is never changed: two that claim one epoch are a race, and the later one loses. Only where no thread came of
+ * the earlier one, because its data could not be written, does the later one take its place. */
 static int put_dek(struct sqlite_files *files, const struct store_dek *dek, struct err *err) {
 	const struct sqlite_value values[] = {SQL_TEXT(dek->thread), SQL_INT(dek->epoch), SQL_TEXT(dek->owner),
 					      SQL_BLOB(dek->wrapped, sizeof dek->wrapped)};

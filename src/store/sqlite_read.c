@@ -40,8 +40,8 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 	[THREAD_OF_RESPONSE] = "SELECT " THREAD_COLUMNS " FROM response r JOIN thread t ON t.key = r.thread"
 			       " WHERE r.id = ?1 AND t.owner = ?2",
 	[RESPONSE] = "SELECT " RESPONSE_COLUMNS " FROM response r WHERE r.id = ?1",
-	/* UNION drops what it has seen, so that not even a circle of parents, which only damage can make, goes on for ever.
-	 * A parent was there before its child: their keys rise. */
+	/* UNION drops what it has seen, so that not even a circle of parents, which only damage can make, goes on for
+	 * ever. A parent was there before its child: their keys rise. */
 	[LINE] = "WITH RECURSIVE line (key, parent, thread) AS ("
 		 " SELECT key, parent, thread FROM response WHERE id = ?1"
 		 " UNION SELECT p.key, p.parent, p.thread FROM line JOIN response p"
@@ -414,8 +414,8 @@ struct store_snapshot *sqlite_reader_read(struct sqlite_reader *reader, const st
 		no_memory(&read);
 		return NULL;
 	}
-	/* All statements of one read see the same state. Its start is fixed by the first of them, which looks at rows before
-	 * any key is read: whatever row is seen, its key was written before. */
+	/* All statements of one read see the same state. Its start is fixed by the first of them, which looks at rows
+	 * before any key is read: whatever row is seen, its key was written before. */
 	if (sqlite_conn_run(&reader->data, BEGIN, NULL, 0, err) < 0) {
 		goto fail;
 	}

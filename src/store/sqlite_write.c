@@ -145,9 +145,9 @@ static int apply_write(struct sqlite_files *files, struct store_write *write) {
 	return 0;
 }
 
-/* What a failed COMMIT means. Out of space or locked out, SQLite has refused before the commit could count; after any other
- * failure only the next start can tell. A write whose keys were committed, or may have been, is in doubt in any case if
- * it was to delete them. */
+/* What a failed COMMIT means. Out of space or locked out, SQLite has refused before the commit could count; after any
+ * other failure only the next start can tell. A write whose keys were committed, or may have been, is in doubt in any
+ * case if it was to delete them. */
 static void group_commit_failed(struct group *group, const struct err *err, bool keys_committed) {
 	bool refused = err->code == ERR_FULL || err->code == ERR_TIMEOUT;
 	for (size_t i = 0; i < group->count; i++) {

@@ -225,7 +225,8 @@ static void op_complete(struct store_op *op) {
 	}
 }
 
-/* Completes what is done by now; what becomes done meanwhile waits for the next turn, so that the loop gets its turn. */
+/* Completes what is done by now; what becomes done meanwhile waits for the next turn, so that the loop gets its
+ * turn. */
 static void deliver(struct store *store) {
 	struct list ready;
 	list_init(&ready);

@@ -1,4 +1,5 @@
-/* What the store's tests share: a store in a fresh folder on a loop of its own, and calls that wait for their answer. */
+/* What the store's tests share: a store in a fresh folder on a loop of its own, and calls that wait for their
+ * answer. */
 #ifndef SLUICE_TEST_STORE_H
 #define SLUICE_TEST_STORE_H
 
@@ -145,7 +146,7 @@ static inline struct store_query query_of(enum store_read_kind kind, const char 
 
 /* NULL with the code in `code`, which may be NULL. */
 static inline struct store_snapshot *read_query(struct fixture *f, const struct store_query *query,
-                                                enum err_code *code) {
+						enum err_code *code) {
 	struct answer answer = {0};
 	assert_non_null(store_read(f->store, query, on_read, &answer));
 	assert_false(answer.came);
@@ -158,7 +159,7 @@ static inline struct store_snapshot *read_query(struct fixture *f, const struct 
 }
 
 static inline struct store_snapshot *read_one(struct fixture *f, enum store_read_kind kind, const char *owner,
-                                              const char *id) {
+					      const char *id) {
 	const struct store_query query = query_of(kind, owner, id);
 	return read_query(f, &query, NULL);
 }
@@ -199,13 +200,13 @@ static inline struct store_thread make_thread(const char *owner, const char *id,
 }
 
 static inline struct store_response make_response(const char *owner, const char *thread, const char *id,
-                                                  const char *parent) {
+						  const char *parent) {
 	struct store_response response = {.created_ms = 2000,
-	                                  .completed_ms = 3000,
-	                                  .input_tokens = 11,
-	                                  .cached_tokens = -1,
-	                                  .output_tokens = 13,
-	                                  .reasoning_tokens = 14};
+					  .completed_ms = 3000,
+					  .input_tokens = 11,
+					  .cached_tokens = -1,
+					  .output_tokens = 13,
+					  .reasoning_tokens = 14};
 	strcpy(response.owner, owner);
 	strcpy(response.thread, thread);
 	strcpy(response.id, id);
@@ -217,7 +218,8 @@ static inline struct store_response make_response(const char *owner, const char 
 
 #define RECORD_SIZE 336 /* of the smallest sealed record */
 
-static inline struct store_record make_record(const char *thread, const char *response, uint32_t number, uint32_t kind) {
+static inline struct store_record make_record(const char *thread, const char *response, uint32_t number,
+					      uint32_t kind) {
 	uint8_t sealed[RECORD_SIZE];
 	struct store_record record = {.number = number, .kind = kind, .created_ms = 4000 + number};
 	strcpy(record.thread, thread);
@@ -229,16 +231,16 @@ static inline struct store_record make_record(const char *thread, const char *re
 }
 
 static inline void put_record(struct store_write *write, const char *thread, const char *response, uint32_t number,
-                              uint32_t kind) {
+			      uint32_t kind) {
 	struct store_record record = make_record(thread, response, number, kind);
 	assert_int_equal(store_put_record(write, &record), 0);
 	assert_null(record.sealed.data);
 }
 
-/* A whole turn: a response with two records, on a thread whose last number was `last` before. A first one (last 0) brings
- * the thread's key. */
+/* A whole turn: a response with two records, on a thread whose last number was `last` before. A first one (last 0)
+ * brings the thread's key. */
 static inline struct store_write *turn(const char *owner, const char *thread, const char *response, const char *parent,
-                                       uint32_t last) {
+				       uint32_t last) {
 	struct store_write *write = store_write_new();
 	assert_non_null(write);
 	if (last == 0) {
@@ -268,7 +270,7 @@ static inline void assert_thread_equal(const struct store_thread *a, const struc
 }
 
 static inline void assert_record_is(const struct store_record *record, const char *response, uint32_t number,
-                                    uint32_t kind) {
+				    uint32_t kind) {
 	uint8_t sealed[RECORD_SIZE];
 	fill(sealed, sizeof sealed, number);
 	assert_string_equal(record->response, response);

@@ -1,0 +1,314 @@
+/* Key files, the keyring, and data keys wrapped under it. */
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "seal_test.h"
+
+#define HEX "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
+static int open_key_code(const char *path, bool credential) {
+	struct err err = {0};
+	struct seal_keyring *keyring = seal_keyring_open(path, credential, &err);
+	assert_int_equal(keyring == NULL, err.code != ERR_NONE);
+	seal_keyring_free(&keyring);
+	assert_null(keyring);
+	return (int)err.code;
+}
+
+static void forms_of_a_key_file(void **state) {
+	(void)state;
+	static const char zeros[64] = {0};
+	const struct {
+		struct str content;
+		int code;
+	} cases[] = {
+		{STR(HEX), ERR_NONE},
+		{STR(HEX "\n"), ERR_NONE},
+		{STR("0123456789abcdef0123456789ABCDEF"), ERR_NONE}, /* 32 raw bytes */
+		{STR(""), ERR_INVALID},
+		{STR("\n"), ERR_INVALID},
+		{STR(HEX "\n\n"), ERR_INVALID},
+		{STR(HEX " "), ERR_INVALID},
+		{STR(HEX "00"), ERR_INVALID},
+		{STR(HEX "\nand much more than that"), ERR_INVALID},
+		{STR("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1"), ERR_INVALID},
+		{STR("g00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"), ERR_INVALID},
+		{STR("0123456789abcdef0123456789abcde"), ERR_INVALID},
+		{STR("0123456789abcdef0123456789abcdef\n"), ERR_INVALID},
+		{{zeros, 32}, ERR_INVALID},
+		{STR("0000000000000000000000000000000000000000000000000000000000000000\n"), ERR_INVALID},
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char path[64];
+		make_file(path, cases[i].content.data, cases[i].content.length, 0600);
+		int code = open_key_code(path, false);
+		unlink(path);
+		if (code != cases[i].code) {
+			fail_msg("case %zu: code %d, not %d", i, code, cases[i].code);
+		}
+	}
+}
+
+static void hex_and_raw_are_the_same_key(void **state) {
+	(void)state;
+	uint8_t raw[32];
+	uint8_t ids[2][SEAL_KEY_ID_SIZE];
+	char path[2][64];
+	for (uint8_t i = 0; i < sizeof raw; i++) {
+		raw[i] = i;
+	}
+	make_file(path[0], raw, sizeof raw, 0600);
+	make_file(path[1], HEX, 64, 0600);
+	for (size_t i = 0; i < 2; i++) {
+		struct seal_keyring *keyring = seal_keyring_open(path[i], false, NULL);
+		assert_non_null(keyring);
+		seal_keyring_id(keyring, ids[i]);
+		seal_keyring_free(&keyring);
+		unlink(path[i]);
+	}
+	assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+	uint8_t digest[32];
+	crypto_generichash(digest, sizeof digest, (const uint8_t *)"sluice/kek-id/v1", 16, raw, sizeof raw);
+	assert_memory_equal(ids[0], digest, sizeof ids[0]);
+}
+
+static void a_key_file_is_its_owners_alone(void **state) {
+	(void)state;
+	const unsigned closed[] = {0600, 0400, 0700};
+	const unsigned open[] = {0640, 0604, 0620, 0602, 0610, 0601, 0644, 0666, 0440};
+	for (size_t i = 0; i < COUNT(closed); i++) {
+		char path[64];
+		make_file(path, HEX, 64, closed[i]);
+		assert_int_equal(open_key_code(path, false), ERR_NONE);
+		unlink(path);
+	}
+	for (size_t i = 0; i < COUNT(open); i++) {
+		char path[64];
+		make_file(path, HEX, 64, open[i]);
+		assert_int_equal(open_key_code(path, false), ERR_DENIED);
+		assert_int_equal(open_key_code(path, true), ERR_NONE); /* systemd guards its folder */
+		unlink(path);
+	}
+}
+
+static void what_is_no_file_is_no_key(void **state) {
+	(void)state;
+	char path[64] = "/tmp/sluice-key-XXXXXX";
+	assert_non_null(mkdtemp(path));
+	assert_int_equal(open_key_code(path, true), ERR_INVALID);
+	char fifo[80];
+	snprintf(fifo, sizeof fifo, "%s/fifo", path);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(open_key_code(fifo, false), ERR_INVALID); /* and does not wait for a writer */
+	unlink(fifo);
+	rmdir(path);
+	assert_int_equal(open_key_code(path, false), ERR_NOT_FOUND);
+	assert_int_equal(open_key_code("/dev/null/key", false), ERR_NOT_FOUND);
+	assert_false(seal_key_file_exists(path));
+	assert_false(seal_key_file_exists("/dev/null/key"));
+	assert_true(seal_key_file_exists("/dev/null"));
+}
+
+static void a_made_key_file_opens(void **state) {
+	(void)state;
+	char dir[64] = "/tmp/sluice-key-XXXXXX";
+	char path[2][80];
+	uint8_t ids[2][SEAL_KEY_ID_SIZE];
+	assert_non_null(mkdtemp(dir));
+	mode_t before = umask(0);
+	for (int i = 0; i < 2; i++) {
+		struct stat st;
+		snprintf(path[i], sizeof path[i], "%s/kek%d", dir, i);
+		assert_false(seal_key_file_exists(path[i]));
+		assert_int_equal(seal_key_file_make(path[i], NULL), 0);
+		assert_true(seal_key_file_exists(path[i]));
+		assert_int_equal(stat(path[i], &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0600);
+		assert_int_equal(st.st_size, 65);
+		struct seal_keyring *keyring = seal_keyring_open(path[i], false, NULL);
+		assert_non_null(keyring);
+		seal_keyring_id(keyring, ids[i]);
+		seal_keyring_free(&keyring);
+	}
+	umask(before);
+	assert_memory_not_equal(ids[0], ids[1], sizeof ids[0]);
+
+	/* A key that is there is never overwritten. */
+	struct err err = {0};
+	assert_int_equal(seal_key_file_make(path[0], &err), -1);
+	assert_int_equal(err.code, ERR_CONFLICT);
+	struct seal_keyring *keyring = seal_keyring_open(path[0], false, NULL);
+	uint8_t id[SEAL_KEY_ID_SIZE];
+	seal_keyring_id(keyring, id);
+	assert_memory_equal(id, ids[0], sizeof id);
+	seal_keyring_free(&keyring);
+	assert_int_equal(seal_key_file_make("/nonexistent/folder/kek", &err), -1);
+	unlink(path[0]);
+	unlink(path[1]);
+	rmdir(dir);
+}
+
+static void subkeys_follow_key_and_purpose(void **state) {
+	(void)state;
+	struct seal_keyring *keyring = keyring_of(0x22);
+	uint8_t kek[32];
+	uint8_t expected[32];
+	uint8_t a[SEAL_SUBKEY_SIZE];
+	uint8_t b[SEAL_SUBKEY_SIZE];
+	memset(kek, 0x22, sizeof kek);
+	seal_subkey(keyring, "purpose a", a);
+	seal_subkey(keyring, "purpose b", b);
+	crypto_generichash(expected, sizeof expected, (const uint8_t *)"purpose a", 9, kek, sizeof kek);
+	assert_memory_equal(a, expected, sizeof a);
+	assert_memory_not_equal(a, b, sizeof a);
+	seal_keyring_free(&keyring);
+}
+
+/* Whether the key that comes out is the one that went in: what one seals, the other opens. */
+static void assert_same_dek(const struct seal_dek *a, const struct seal_dek *b) {
+	const struct seal_record_binding binding = record_binding();
+	struct buf sealed = BUF_INIT;
+	struct buf out = BUF_INIT;
+	assert_int_equal(seal_record(a, 1, &binding, STR("hello"), &sealed, NULL), 0);
+	assert_int_equal(seal_record_open(b, &binding, buf_str(&sealed), &out, NULL), 0);
+	assert_true(str_is(buf_str(&out), "hello"));
+	buf_free(&out);
+	buf_free(&sealed);
+}
+
+static int unwrap_code(const struct seal_keyring *keyring, const uint8_t *wrapped, size_t length,
+		       const struct seal_dek_binding *binding) {
+	struct err err = {0};
+	struct seal_dek *dek = seal_dek_unwrap(keyring, wrapped, length, binding, &err);
+	assert_int_equal(dek == NULL, err.code != ERR_NONE);
+	seal_dek_free(&dek);
+	assert_null(dek);
+	return (int)err.code;
+}
+
+static void a_data_key_comes_back(void **state) {
+	(void)state;
+	struct seal_keyring *keyring = keyring_of(0x11);
+	struct seal_dek *dek = seal_dek_new();
+	struct seal_dek *other = seal_dek_new();
+	const struct seal_dek_binding binding = dek_binding();
+	uint8_t wrapped[SEAL_WRAPPED_DEK_SIZE];
+	uint8_t again[SEAL_WRAPPED_DEK_SIZE];
+	uint8_t id[SEAL_KEY_ID_SIZE];
+	assert_int_equal(seal_dek_wrap(keyring, dek, &binding, wrapped, NULL), 0);
+	assert_int_equal(seal_dek_wrap(keyring, dek, &binding, again, NULL), 0);
+	seal_keyring_id(keyring, id);
+	assert_memory_equal(wrapped, "K\1\1\0", 4);
+	assert_memory_equal(wrapped + 4, id, sizeof id);
+	assert_memory_not_equal(wrapped + 12, again + 12, 24);
+
+	struct seal_dek *back = seal_dek_unwrap(keyring, wrapped, sizeof wrapped, &binding, NULL);
+	assert_non_null(back);
+	assert_same_dek(dek, back);
+	assert_same_dek(back, dek);
+	seal_dek_free(&back);
+	seal_dek_free(&other);
+	seal_dek_free(&dek);
+	seal_keyring_free(&keyring);
+}
+
+static void a_data_key_opens_for_its_binding_only(void **state) {
+	(void)state;
+	struct seal_keyring *keyring = keyring_of(0x11);
+	struct seal_keyring *stranger = keyring_of(0x12);
+	struct seal_dek *dek = seal_dek_new();
+	const struct seal_dek_binding right = dek_binding();
+	uint8_t wrapped[SEAL_WRAPPED_DEK_SIZE + 1] = {0};
+	assert_int_equal(seal_dek_wrap(keyring, dek, &right, wrapped, NULL), 0);
+	assert_int_equal(unwrap_code(keyring, wrapped, SEAL_WRAPPED_DEK_SIZE, &right), ERR_NONE);
+
+	struct seal_dek_binding wrong = right;
+	strcpy(wrong.owner, "user_b");
+	assert_int_equal(unwrap_code(keyring, wrapped, SEAL_WRAPPED_DEK_SIZE, &wrong), ERR_CORRUPT);
+	wrong = right;
+	strcpy(wrong.thread, "conv_b");
+	assert_int_equal(unwrap_code(keyring, wrapped, SEAL_WRAPPED_DEK_SIZE, &wrong), ERR_CORRUPT);
+	wrong = right;
+	wrong.epoch++;
+	assert_int_equal(unwrap_code(keyring, wrapped, SEAL_WRAPPED_DEK_SIZE, &wrong), ERR_CORRUPT);
+
+	assert_int_equal(unwrap_code(stranger, wrapped, SEAL_WRAPPED_DEK_SIZE, &right), ERR_NOT_FOUND);
+	/* The same under the stranger's name: the commitment does not fit. */
+	seal_keyring_id(stranger, wrapped + 4);
+	assert_int_equal(unwrap_code(stranger, wrapped, SEAL_WRAPPED_DEK_SIZE, &right), ERR_CORRUPT);
+	seal_keyring_id(keyring, wrapped + 4);
+
+	for (size_t length = 0; length <= sizeof wrapped; length++) {
+		assert_int_equal(unwrap_code(keyring, wrapped, length, &right),
+				 length == SEAL_WRAPPED_DEK_SIZE ? ERR_NONE : ERR_CORRUPT);
+	}
+	for (size_t i = 0; i < SEAL_WRAPPED_DEK_SIZE; i++) {
+		for (int bit = 0; bit < 8; bit++) {
+			wrapped[i] ^= (uint8_t)(1 << bit);
+			/* In the key's name a flip names another key. */
+			assert_int_equal(unwrap_code(keyring, wrapped, SEAL_WRAPPED_DEK_SIZE, &right),
+					 i >= 4 && i < 12 ? ERR_NOT_FOUND : ERR_CORRUPT);
+			wrapped[i] ^= (uint8_t)(1 << bit);
+		}
+	}
+	seal_dek_free(&dek);
+	seal_keyring_free(&stranger);
+	seal_keyring_free(&keyring);
+}
+
+/* In a child of its own: the limit can't be raised again. 0 when keys stop coming as NULL, and not as a crash. */
+static int child_without_memory(void) {
+	struct rlimit limit = {64 << 20, 64 << 20};
+	if (setrlimit(RLIMIT_AS, &limit) != 0) {
+		return 2;
+	}
+	for (int i = 0; i < 100000; i++) {
+		if (!seal_dek_new()) {
+			return 0;
+		}
+	}
+	return 1;
+}
+
+static void guarded_memory_that_runs_out_is_an_error(void **state) {
+	(void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	skip(); /* a sanitizer maps more than any limit */
+#endif
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		_exit(child_without_memory());
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void the_process_leaves_no_core(void **state) {
+	(void)state;
+	struct rlimit core;
+	assert_int_equal(getrlimit(RLIMIT_CORE, &core), 0);
+	assert_int_equal(core.rlim_cur, 0);
+	assert_int_equal(core.rlim_max, 0);
+	assert_int_equal(prctl(PR_GET_DUMPABLE), 0);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(forms_of_a_key_file),
+		cmocka_unit_test(hex_and_raw_are_the_same_key),
+		cmocka_unit_test(a_key_file_is_its_owners_alone),
+		cmocka_unit_test(what_is_no_file_is_no_key),
+		cmocka_unit_test(a_made_key_file_opens),
+		cmocka_unit_test(subkeys_follow_key_and_purpose),
+		cmocka_unit_test(a_data_key_comes_back),
+		cmocka_unit_test(a_data_key_opens_for_its_binding_only),
+		cmocka_unit_test(guarded_memory_that_runs_out_is_an_error),
+		cmocka_unit_test(the_process_leaves_no_core),
+	};
+	return cmocka_run_group_tests_name("seal_keyring", tests, start_seal, NULL);
+}

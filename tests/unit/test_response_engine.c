@@ -1,0 +1,450 @@
+#include <signal.h>
+
+#include "upstream_test.h"
+
+#include "conversation_test.h"
+#include "response/engine.h"
+
+#define OWNER "user_a"
+#define MODELS                                                                                                         \
+	HEAD("200 OK", "application/json")                                                                             \
+	"Content-Length: 70\r\n\r\n"                                                                                   \
+	"{\"object\":\"list\",\"data\":[{\"id\":\"m\",\"object\":\"model\",\"owned_by\":\"x\"}]}  "
+
+/* The engine over a real store and a scripted model server. */
+struct stage {
+	struct world world;
+	struct vessel vessel;
+	struct engine *engine;
+};
+
+/* One client: what it read, and how. */
+struct watcher {
+	struct cursor cursor;
+	struct buf events; /* one a line */
+	struct buf names;
+	size_t readies, count;
+	bool refused, finished;
+	struct api_error error;
+	bool lazy;          /* reads one event, then waits to be asked */
+	size_t close_after; /* events; 0: never */
+	char id[ID_SIZE];
+	struct turn *turn;
+	struct conversation *conversation;
+};
+
+static void read_events(struct watcher *w) {
+	const char *name = NULL;
+	while (cursor_next(&w->cursor, &w->events, &name)) {
+		buf_append_char(&w->events, '\n');
+		buf_printf(&w->names, "%s\n", name);
+		w->count++;
+		snprintf(w->id, sizeof w->id, "%s", response_id(w->cursor.response));
+		if (w->count == w->close_after) {
+			cursor_close(&w->cursor);
+			w->finished = true;
+			return;
+		}
+		if (w->lazy) {
+			return;
+		}
+	}
+	if (cursor_finished(&w->cursor)) {
+		w->finished = true;
+		w->turn = turn_hold(response_turn(w->cursor.response));
+		w->conversation = conversation_hold(response_conversation(w->cursor.response));
+		cursor_close(&w->cursor);
+	}
+}
+
+static void on_ready(struct cursor *cursor) {
+	struct watcher *w = cursor->owner;
+	w->readies++;
+	read_events(w);
+}
+
+static void on_refused(struct cursor *cursor, const struct api_error *error) {
+	struct watcher *w = cursor->owner;
+	assert_int_equal(w->count, 0);
+	assert_false(w->refused);
+	w->refused = true;
+	w->finished = true;
+	w->error = *error;
+}
+
+static const struct cursor_sink watch = {on_ready, on_refused};
+
+static void stage_open(struct stage *stage, const struct answer *answers, size_t count) {
+	struct err err = {0};
+	world_open(&stage->world, answers, count);
+	stage->world.options.retries = 0;
+	stage->world.models = MODELS;
+	vessel_open(&stage->vessel, &stage->world.loop);
+	world_connect(&stage->world, NULL);
+	const struct engine_options options = {.default_model = "m", .max_live = 8};
+	const struct engine_deps deps = {
+		.loop = &stage->world.loop,
+		.clock = clock_system(),
+		.log = &stage->vessel.log,
+		.metrics = stage->vessel.metrics,
+		.conversations = stage->vessel.conversations,
+		.upstream = stage->world.upstream,
+	};
+	stage->engine = engine_new(&options, &deps, &err);
+	assert_non_null(stage->engine);
+}
+
+static void stage_close(struct stage *stage) {
+	engine_free(&stage->engine);
+	vessel_close(&stage->vessel);
+	world_close(&stage->world);
+}
+
+#define STAGE(...)                                                                                                     \
+	static const struct answer answers_[] = {__VA_ARGS__};                                                         \
+	struct stage stage;                                                                                            \
+	stage_open(&stage, answers_, sizeof answers_ / sizeof answers_[0])
+
+static int create(struct stage *stage, struct watcher *w, const char *text, const struct watcher *parent, bool store) {
+	struct request request = {0};
+	struct item item = {0};
+	assert_int_equal(item_message(&item, ROLE_USER, ITEM_COMPLETED, "msg_in", str_of(text)), 0);
+	assert_int_equal(item_list_add(&request.input, &item), 0);
+	request.settings.store = store;
+	if (parent) {
+		snprintf(request.previous_response_id, sizeof request.previous_response_id, "%s", parent->id);
+	}
+	const struct engine_start start = {
+		.owner = OWNER,
+		.request = &request,
+		.parent = parent ? parent->turn : NULL,
+		.parent_conversation = parent ? parent->conversation : NULL,
+		.log = &stage->vessel.log,
+	};
+	int result = engine_create(stage->engine, &start, &w->cursor, &watch, w, &w->error);
+	assert_int_equal(w->readies, 0);
+	assert_int_equal(request.input.count, 0);
+	return result;
+}
+
+static void wait_for(struct stage *stage, const struct watcher *w) {
+	vessel_wait(&stage->vessel, &w->finished);
+}
+
+static void drop(struct watcher *w) {
+	cursor_close(&w->cursor);
+	turn_release(&w->turn);
+	conversation_release(&w->conversation);
+	buf_free(&w->events);
+	buf_free(&w->names);
+	*w = (struct watcher){0};
+}
+
+static bool has(struct watcher *w, const char *text) {
+	return strstr(buf_text(&w->events), text) != NULL;
+}
+
+#define START_NAMES "response.created\nresponse.in_progress\nresponse.output_item.added\nresponse.content_part.added\n"
+#define END_NAMES "response.output_text.done\nresponse.content_part.done\nresponse.output_item.done\n"
+
+static void a_text_answer_in_all_its_events(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM HELLO});
+	struct watcher w = {0};
+	assert_int_equal(create(&stage, &w, "Hi", NULL, true), 0);
+	wait_for(&stage, &w);
+	/* Both words came in one read: one delta. */
+	assert_string_equal(buf_text(&w.names),
+			    START_NAMES "response.output_text.delta\n" END_NAMES "response.completed\n");
+	for (size_t i = 0; i < w.count; i++) {
+		char number[40];
+		snprintf(number, sizeof number, "\"sequence_number\":%zu", i);
+		assert_true(has(&w, number));
+	}
+	assert_true(has(&w, "\"delta\":\"Hello\""));
+	assert_true(has(&w, "\"input_tokens\":7"));
+	assert_int_equal(engine_live_count(stage.engine), 0);
+	drop(&w);
+	stage_close(&stage);
+}
+
+static void each_read_is_a_delta(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM HELLO, .piece = 40});
+	struct watcher w = {0};
+	create(&stage, &w, "Hi", NULL, true);
+	wait_for(&stage, &w);
+	assert_true(has(&w, "\"delta\":\"Hel\""));
+	assert_true(has(&w, "\"delta\":\"lo\""));
+	assert_true(has(&w, "\"text\":\"Hello\""));
+	drop(&w);
+	stage_close(&stage);
+}
+
+static void a_second_turn_knows_the_first(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM HELLO});
+	struct watcher first = {0}, second = {0}, cold = {0};
+	create(&stage, &first, "My name is Ada", NULL, true);
+	wait_for(&stage, &first);
+	create(&stage, &second, "And?", &first, true);
+	wait_for(&stage, &second);
+	assert_non_null(strstr(buf_text(&stage.world.last_request), "My name is Ada"));
+	assert_non_null(strstr(buf_text(&stage.world.last_request), "Hello"));
+	assert_string_equal(conversation_id(first.conversation), conversation_id(second.conversation));
+	/* The same from the store alone. */
+	turn_release(&second.turn);
+	conversation_release(&second.conversation);
+	conversation_release(&first.conversation);
+	create(&stage, &cold, "Again?", &second, true);
+	wait_for(&stage, &cold);
+	assert_non_null(strstr(buf_text(&stage.world.last_request), "My name is Ada"));
+	assert_non_null(strstr(buf_text(&stage.world.last_request), "And?"));
+	drop(&first);
+	drop(&second);
+	drop(&cold);
+	stage_close(&stage);
+}
+
+static void an_unknown_parent_is_refused(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM HELLO});
+	struct watcher w = {0}, parent = {.id = "resp_unknown"};
+	assert_int_equal(create(&stage, &w, "Hi", &parent, true), 0);
+	wait_for(&stage, &w);
+	assert_true(w.refused);
+	assert_int_equal(w.error.code, API_PARENT_NOT_FOUND);
+	assert_string_equal(w.error.param, "previous_response_id");
+	assert_int_equal(stage.world.requests, 0);
+	assert_int_equal(engine_live_count(stage.engine), 0);
+	drop(&w);
+	stage_close(&stage);
+}
+
+static void an_unknown_model_is_refused_at_once(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM HELLO});
+	while (!engine_upstream_known(stage.engine)) {
+		uv_run(&stage.world.loop, UV_RUN_ONCE);
+	}
+	struct request request = {.settings = {.model = "other", .store = true}};
+	const struct engine_start start = {.owner = OWNER, .request = &request, .log = &stage.vessel.log};
+	struct watcher w = {0};
+	assert_int_equal(engine_create(stage.engine, &start, &w.cursor, &watch, &w, &w.error), -1);
+	assert_int_equal(w.error.code, API_MODEL_NOT_FOUND);
+	assert_string_equal(w.error.param, "model");
+	stage_close(&stage);
+}
+
+/* What the upstream does, and what comes of it. */
+static void end_is(const struct answer *answer, const char *last_event, const char *mark) {
+	struct stage stage;
+	stage_open(&stage, answer, 1);
+	struct watcher w = {0};
+	create(&stage, &w, "Hi", NULL, true);
+	wait_for(&stage, &w);
+	const char *names = buf_text(&w.names);
+	size_t length = strlen(names), tail = strlen(last_event);
+	assert_true(length > tail && strcmp(names + length - tail, last_event) == 0);
+	if (!has(&w, mark)) {
+		fail_msg("no %s in %s", mark, buf_text(&w.events));
+	}
+	drop(&w);
+	stage_close(&stage);
+}
+
+static void ends_follow_from_what_the_upstream_did(void **state) {
+	(void)state;
+	const struct answer length = {.bytes = STREAM DELTA("Hel") FINISH("length") DONE};
+	end_is(&length, "response.incomplete\n", "\"reason\":\"max_output_tokens\"");
+	const struct answer filter = {.bytes = STREAM DELTA("Hel") FINISH("content_filter") DONE};
+	end_is(&filter, "response.incomplete\n", "\"reason\":\"content_filter\"");
+	const struct answer cut = {.bytes = STREAM DELTA("Hel")};
+	end_is(&cut, "response.incomplete\n", "\"reason\":\"upstream_cut\"");
+	end_is(&cut, "response.incomplete\n", "\"text\":\"Hel\"");
+	const struct answer broken = {.bytes = CLOSED("500 Internal Server Error", "text/plain", "no")};
+	end_is(&broken, "response.failed\n", "\"code\":\"upstream_failed\"");
+	const struct answer busy = {.bytes = CLOSED("429 Too Many Requests", "text/plain", "no")};
+	end_is(&busy, "response.failed\n", "\"code\":\"upstream_rate_limited\"");
+	const struct answer garbage = {.bytes = STREAM "data: {]\n\n"};
+	end_is(&garbage, "response.failed\n", "\"code\":\"upstream_failed\"");
+	const struct answer silent = {.bytes = STREAM FINISH("stop") DONE};
+	end_is(&silent, "response.completed\n", "\"text\":\"\"");
+}
+
+static void cancel_ends_it_once(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM DELTA("Hel"), .then = THEN_HOLD});
+	struct watcher w = {0};
+	create(&stage, &w, "Hi", NULL, true);
+	while (w.count < 5) {
+		uv_run(&stage.world.loop, UV_RUN_ONCE);
+	}
+	struct response *r = engine_find(stage.engine, OWNER, str_of(w.id));
+	assert_non_null(r);
+	assert_null(engine_find(stage.engine, "user_b", str_of(w.id)));
+	response_cancel(r);
+	response_cancel(r);
+	wait_for(&stage, &w);
+	world_wait(&stage.world, &stage.world.closed, 1);
+	assert_string_equal(buf_text(&w.names),
+			    START_NAMES "response.output_text.delta\n" END_NAMES "response.incomplete\n");
+	assert_true(has(&w, "\"reason\":\"cancelled\""));
+	drop(&w);
+	stage_close(&stage);
+}
+
+static void unstored_and_alone_it_stops(void **state) {
+	(void)state;
+	for (size_t after = 1; after <= 5; after++) {
+		STAGE({.bytes = STREAM DELTA("Hel"), .then = THEN_HOLD});
+		struct watcher w = {.close_after = after};
+		create(&stage, &w, "Hi", NULL, false);
+		wait_for(&stage, &w);
+		assert_int_equal(engine_live_count(stage.engine), 0);
+		/* Closed before it was even connected, or closed by us: no connection stays. */
+		while (stage.world.closed < stage.world.requests) {
+			uv_run(&stage.world.loop, UV_RUN_ONCE);
+		}
+		drop(&w);
+		stage_close(&stage);
+	}
+}
+
+static void stored_and_alone_it_goes_on(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM HELLO, .piece = 50});
+	struct watcher w = {.close_after = 1}, next = {0};
+	create(&stage, &w, "Hi", NULL, true);
+	wait_for(&stage, &w);
+	assert_string_equal(buf_text(&w.names), "response.created\n");
+	while (engine_live_count(stage.engine)) {
+		uv_run(&stage.world.loop, UV_RUN_ONCE);
+	}
+	create(&stage, &next, "And?", &w, true);
+	wait_for(&stage, &next);
+	assert_non_null(strstr(buf_text(&stage.world.last_request), "Hello"));
+	drop(&w);
+	drop(&next);
+	stage_close(&stage);
+}
+
+static void a_lagging_cursor_reads_the_same(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM HELLO, .piece = 30});
+	struct watcher w = {0}, late = {.lazy = true};
+	create(&stage, &w, "Hi", NULL, true);
+	cursor_open(&late.cursor, w.cursor.response, 0, &watch, &late);
+	assert_int_equal(late.readies, 0);
+	wait_for(&stage, &w);
+	/* It was told once and read one event; nothing more was pressed on it. */
+	assert_int_equal(late.readies, 1);
+	late.lazy = false;
+	read_events(&late);
+	assert_string_equal(buf_text(&late.events), buf_text(&w.events));
+	drop(&w);
+	drop(&late);
+	stage_close(&stage);
+}
+
+static void unstored_turns_continue_from_memory_only(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM HELLO});
+	struct watcher first = {0}, second = {0}, stranger = {0};
+	create(&stage, &first, "secret", NULL, false);
+	wait_for(&stage, &first);
+	assert_non_null(first.turn);
+	assert_null(first.conversation);
+	create(&stage, &second, "And?", &first, false);
+	wait_for(&stage, &second);
+	assert_non_null(strstr(buf_text(&stage.world.last_request), "secret"));
+	turn_release(&first.turn);
+	create(&stage, &stranger, "And?", &first, false);
+	wait_for(&stage, &stranger);
+	assert_true(stranger.refused);
+	assert_true(store_is_empty(stage.vessel.store));
+	drop(&first);
+	drop(&second);
+	drop(&stranger);
+	stage_close(&stage);
+}
+
+static bool idle_seen;
+
+static void on_engine_idle(void *owner) {
+	(void)owner;
+	idle_seen = true;
+}
+
+static void draining_refuses_and_interrupts(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM DELTA("Hel"), .then = THEN_HOLD});
+	struct watcher w = {0}, late = {0};
+	idle_seen = false;
+	engine_on_idle(stage.engine, on_engine_idle, NULL);
+	create(&stage, &w, "Hi", NULL, true);
+	while (w.count < 5) {
+		uv_run(&stage.world.loop, UV_RUN_ONCE);
+	}
+	engine_drain(stage.engine);
+	assert_int_equal(create(&stage, &late, "Hi", NULL, true), -1);
+	assert_int_equal(late.error.code, API_DRAINING);
+	engine_interrupt_all(stage.engine, "server_restart");
+	wait_for(&stage, &w);
+	assert_true(has(&w, "\"reason\":\"server_restart\""));
+	vessel_wait(&stage.vessel, &idle_seen);
+	drop(&w);
+	stage_close(&stage);
+}
+
+static void memory_out_at_every_point_is_an_answer(void **state) {
+	(void)state;
+	bool clean = false;
+	for (uint64_t n = 1; !clean && n < 2000; n++) {
+		STAGE({.bytes = STREAM HELLO, .piece = 60});
+		while (!engine_upstream_known(stage.engine)) {
+			uv_run(&stage.world.loop, UV_RUN_ONCE);
+		}
+		struct watcher w = {0};
+		uint64_t before = mem_alloc_count();
+		mem_fail_after(n, false);
+		struct request request = {0};
+		struct item item = {0};
+		if (item_message(&item, ROLE_USER, ITEM_COMPLETED, "msg_in", STR("Hi")) == 0 &&
+		    item_list_add(&request.input, &item) == 0) {
+			request.settings.store = n % 2;
+			const struct engine_start start = {
+				.owner = OWNER, .request = &request, .log = &stage.vessel.log};
+			if (engine_create(stage.engine, &start, &w.cursor, &watch, &w, &w.error) == 0) {
+				wait_for(&stage, &w);
+			}
+		}
+		mem_fail_after(0, false);
+		clean = mem_alloc_count() - before < n;
+		item_free(&item);
+		request_free(&request);
+		drop(&w);
+		stage_close(&stage);
+	}
+	assert_true(clean);
+}
+
+int main(void) {
+	signal(SIGPIPE, SIG_IGN); /* the scripted server writes to clients that are gone */
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_text_answer_in_all_its_events),
+		cmocka_unit_test(each_read_is_a_delta),
+		cmocka_unit_test(a_second_turn_knows_the_first),
+		cmocka_unit_test(an_unknown_parent_is_refused),
+		cmocka_unit_test(an_unknown_model_is_refused_at_once),
+		cmocka_unit_test(ends_follow_from_what_the_upstream_did),
+		cmocka_unit_test(cancel_ends_it_once),
+		cmocka_unit_test(unstored_and_alone_it_stops),
+		cmocka_unit_test(stored_and_alone_it_goes_on),
+		cmocka_unit_test(a_lagging_cursor_reads_the_same),
+		cmocka_unit_test(unstored_turns_continue_from_memory_only),
+		cmocka_unit_test(draining_refuses_and_interrupts),
+		cmocka_unit_test(memory_out_at_every_point_is_an_answer),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

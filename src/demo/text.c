@@ -116,7 +116,7 @@ bool text_clause(struct str *rest, struct str *clause) {
 		return false;
 	}
 	size_t cut = rest->length;
-	size_t next = rest->length;
+	size_t next = cut;
 	for (size_t at = 0; at < rest->length; at++) {
 		if (strchr(",;:!?", rest->data[at])) {
 			cut = at;

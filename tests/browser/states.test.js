@@ -59,11 +59,21 @@ test('a turn that fails says so, and another try answers it', async () => {
 
 test('when the connection dies in mid-answer the page says so, comes back, and shows every word once', async () => {
 	const visitor = await stand.user('edith');
-	const held = gate();
-	stand.upstream.on('cut me', reply.pauses(['Before ', 'the cut, '], held, ['after ', 'the cut.']));
+	const during = gate();
+	const rest = gate();
+	stand.upstream.on('cut me', async (x) => {
+		await x.say('Before the cut, ');
+		await during.passed;
+		await x.say('during it, ');
+		await rest.passed;
+		await x.say('after it.');
+		await x.finish('stop', { input: 7, output: 3 });
+		await x.done();
+	});
 	await visitor.send('cut me');
 	await visitor.reads('Before the cut,');
 	stand.relay.cut();
+	during.open();
 	await visitor.page.locator('#link[data-state="waiting"]').waitFor();
 	assert.match(await visitor.page.locator('#link-text').innerText(), /Reconnecting in \d+ s/);
 	await visitor.lastAnswer.locator('.note', { hasText: 'The connection was lost' }).waitFor();
@@ -72,10 +82,11 @@ test('when the connection dies in mid-answer the page says so, comes back, and s
 	stand.relay.mend();
 	await visitor.page.locator('#link-retry').click();
 	await visitor.page.locator('#link[data-state="open"]').waitFor({ state: 'attached' });
-	held.open();
-	await visitor.reads('Before the cut, after the cut.');
+	await visitor.reads('Before the cut, during it,');
+	rest.open();
+	await visitor.reads('Before the cut, during it, after it.');
 	await visitor.page.locator('.note').waitFor({ state: 'detached' });
-	assert.deepEqual(await visitor.transcript(), [['you', 'cut me'], ['answer', 'Before the cut, after the cut.']]);
+	assert.deepEqual(await visitor.transcript(), [['you', 'cut me'], ['answer', 'Before the cut, during it, after it.']]);
 
 	await visitor.ask('still there?');
 	assert.equal(stand.upstream.asked('still there?')[0].messages.length, 3, 'the conversation goes on');
@@ -91,7 +102,7 @@ test('a reload in mid-answer shows what is there and then the rest', async () =>
 	await visitor.reads('First half,');
 	await visitor.page.reload();
 	await visitor.ready();
-	await visitor.page.locator('.bubble', { hasText: 'reload me' }).waitFor();
+	await visitor.reads('First half,');
 	held.open();
 	await visitor.reads('First half, second half.');
 	assert.deepEqual(await visitor.transcript(), [['you', 'reload me'], ['answer', 'First half, second half.']]);

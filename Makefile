@@ -95,7 +95,7 @@ sanitize:
 
 #: make bench     CPU per token beside a bare epoll relay
 bench: all
-	$(Q)$(MAKE) --no-print-directory -C tests/bench BUILD=$(abspath $(BUILD)) run
+	$(Q)BUILD=$(abspath $(BUILD)) tests/bench/run
 
 # --- programs -----------------------------------------------------------------------------------------------------
 $(BUILD)/sluiced: $(BUILD)/obj/serve/sluiced.o $(ARCHIVES)

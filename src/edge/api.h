@@ -1,0 +1,26 @@
+/* The handlers of the HTTP API. Each gets an exchange whose access and body are in order, and ends it, now or later. */
+#ifndef SLUICE_EDGE_API_H
+#define SLUICE_EDGE_API_H
+
+#include "exchange.h"
+
+void api_response_create(struct exchange *exchange);
+void api_response_get(struct exchange *exchange);
+void api_response_delete(struct exchange *exchange);
+void api_response_cancel(struct exchange *exchange);
+
+void api_conversation_list(struct exchange *exchange);
+void api_conversation_items(struct exchange *exchange);
+void api_conversation_delete(struct exchange *exchange);
+
+void api_session_create(struct exchange *exchange);
+void api_session_get(struct exchange *exchange);
+void api_session_delete(struct exchange *exchange);
+
+void api_models(struct exchange *exchange);
+
+void api_health(struct exchange *exchange);
+void api_ready(struct exchange *exchange);
+void api_metrics(struct exchange *exchange);
+
+#endif

@@ -1,0 +1,93 @@
+#include "api_common.h"
+
+#include "base/json.h"
+
+int api_path_id(struct exchange *exchange, char id[static ID_SIZE], enum api_error_code missing) {
+	if (id_copy(id, exchange->match.captures[0])) {
+		reply_code(exchange, missing);
+		return -1;
+	}
+	return 0;
+}
+
+static int bad_query(struct exchange *exchange, const char *param, const char *cure) {
+	struct api_error error;
+	api_error_set(&error, API_INVALID_VALUE, param, "%s", cure);
+	reply_error(exchange, &error);
+	return -1;
+}
+
+int api_list_query(struct exchange *exchange, struct list_query *query, uint32_t limit, uint32_t most, bool ascending) {
+	struct str text = str_of(exchange->query);
+	char value[ID_SIZE];
+	*query = (struct list_query){.limit = limit, .ascending = ascending};
+	int got = http_query_get(text, "limit", value, sizeof value);
+	uint64_t number = 0;
+	if (got < 0 || (got == 0 && (str_to_u64(str_of(value), &number) || number < 1 || number > most))) {
+		return bad_query(exchange, "limit", "limit must be a number within the bounds of this list.");
+	}
+	query->limit = got == 0 ? (uint32_t)number : limit;
+	got = http_query_get(text, "order", value, sizeof value);
+	if (got < 0 || (got == 0 && !str_is(str_of(value), "asc") && !str_is(str_of(value), "desc"))) {
+		return bad_query(exchange, "order", "order must be asc or desc.");
+	}
+	query->ascending = got == 0 ? str_is(str_of(value), "asc") : ascending;
+	got = http_query_get(text, "after", value, sizeof value);
+	if (got < 0 || (got == 0 && id_copy(query->after, str_of(value)))) {
+		return bad_query(exchange, "after", "after must be the id of an element of the list.");
+	}
+	return 0;
+}
+
+static enum api_error_code code_of(enum err_code code, enum api_error_code missing) {
+	switch (code) {
+	case ERR_NOT_FOUND:
+		return missing;
+	case ERR_CONFLICT:
+		return API_RESPONSE_NOT_ACTIVE;
+	case ERR_FULL:
+		return API_STORAGE_FULL;
+	case ERR_OUTCOME_UNKNOWN:
+		return API_STORAGE_UNKNOWN;
+	case ERR_MEMORY:
+	case ERR_LIMIT:
+		return API_OVERLOADED;
+	default:
+		return API_STORAGE_FAILED;
+	}
+}
+
+void api_reply_err(struct exchange *exchange, const struct err *err, enum api_error_code missing) {
+	enum api_error_code code = code_of(err->code, missing);
+	if (code != missing) {
+		log_warn(&exchange->connection->log, "request failed", LOG_S("request", exchange->request_id),
+			 LOG_ERR(err));
+	}
+	reply_code(exchange, code);
+}
+
+struct json *api_body_json(struct exchange *exchange) {
+	struct err err;
+	struct json *json = json_parse(buf_str(&exchange->body), &err);
+	if (json && json_type(json) == JSON_OBJECT) {
+		return json;
+	}
+	struct api_error error;
+	api_error_set(&error, API_INVALID_JSON, NULL, "%s", json ? "The body must be a JSON object." : err.text);
+	json_free(&json);
+	reply_error(exchange, &error);
+	return NULL;
+}
+
+bool api_started(struct exchange *exchange, struct conversation_op *op) {
+	if (!op) {
+		reply_code(exchange, API_OVERLOADED);
+		return false;
+	}
+	exchange->op = op;
+	/* Until the answer nothing more is read: see lws.h. */
+	if (!exchange->has_body) {
+		connection_pause(exchange->connection);
+	}
+	return true;
+}

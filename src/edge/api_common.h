@@ -1,0 +1,24 @@
+/* What several handlers need: ids out of the path, list parameters, errors of lower layers. */
+#ifndef SLUICE_EDGE_API_COMMON_H
+#define SLUICE_EDGE_API_COMMON_H
+
+#include "exchange.h"
+
+struct list_query {
+	char after[ID_SIZE]; /* "" from the start */
+	uint32_t limit;
+	bool ascending;
+};
+
+/* The id in the path; answers with `missing` and gives -1 when it can't be one. */
+int api_path_id(struct exchange *exchange, char id[static ID_SIZE], enum api_error_code missing);
+/* `limit`, `order` and `after`; answers with an error and gives -1. */
+int api_list_query(struct exchange *exchange, struct list_query *query, uint32_t limit, uint32_t most, bool ascending);
+/* Answers for an error of the store or what lies over it: ERR_NOT_FOUND as `missing`. */
+void api_reply_err(struct exchange *exchange, const struct err *err, enum api_error_code missing);
+/* Parses the body; answers and gives NULL when it is not a JSON object. */
+struct json *api_body_json(struct exchange *exchange);
+/* Answers when no work could be started (memory); the exchange then is gone. */
+bool api_started(struct exchange *exchange, struct conversation_op *op);
+
+#endif

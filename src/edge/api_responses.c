@@ -1,0 +1,187 @@
+#include "api.h"
+#include "api_common.h"
+#include "base/json.h"
+#include "event_stream.h"
+#include "proto/event.h"
+
+static void reply_view(struct exchange *exchange, const struct response_view *view) {
+	struct buf body = BUF_INIT;
+	response_write(&body, view);
+	reply_json(exchange, 200, &body);
+	buf_free(&body);
+}
+
+/* --- waiting for the whole response ------------------------------------------------------------------------------- */
+
+/* An error that came after the model was asked: a retry would be billed again, unless the model itself refused. */
+static void reply_failure(struct exchange *exchange, const struct api_error *error) {
+	exchange->no_retry = error->code != API_UPSTREAM_RATE_LIMITED;
+	reply_error(exchange, error);
+}
+
+static void reply_ended(struct exchange *exchange) {
+	struct response *response = exchange->cursor.response;
+	struct api_error error;
+	struct response_view view;
+	response_view(response, &view);
+	/* What was said before the failure is worth an answer; SDKs find the error in it. */
+	if (view.output_count == 0 && response_failure(response, &error) == 0) {
+		reply_failure(exchange, &error);
+		return;
+	}
+	reply_view(exchange, &view);
+}
+
+static void on_waiting_ready(struct cursor *cursor) {
+	struct exchange *exchange = cursor->owner;
+	struct buf *scratch = &exchange->edge->event;
+	do {
+		buf_clear(scratch);
+	} while (cursor_next(cursor, scratch, NULL));
+	if (cursor_finished(cursor)) {
+		reply_ended(exchange);
+	}
+}
+
+static void on_waiting_refused(struct cursor *cursor, const struct api_error *error) {
+	reply_error(cursor->owner, error);
+}
+
+static const struct cursor_sink waiting_sink = {.ready = on_waiting_ready, .refused = on_waiting_refused};
+
+/* --- POST /v1/responses ------------------------------------------------------------------------------------------- */
+
+static void start(struct exchange *exchange, struct request *request) {
+	const struct cursor_sink *sink = request->stream ? &event_stream_sink : &waiting_sink;
+	struct engine_start how = {.owner = exchange->who.user, .request = request, .log = &exchange->connection->log};
+	struct api_error error;
+	if (engine_create(exchange->edge->deps.engine, &how, &exchange->cursor, sink, exchange, &error)) {
+		reply_error(exchange, &error);
+	}
+}
+
+void api_response_create(struct exchange *exchange) {
+	struct json *json = api_body_json(exchange);
+	if (!json) {
+		return;
+	}
+	struct request request = {0};
+	struct api_error error;
+	int bad = request_read(json, REQUEST_HTTP, edge_wall_ms(exchange->edge), &request, &error);
+	json_free(&json);
+	if (bad) {
+		reply_error(exchange, &error);
+		return;
+	}
+	start(exchange, &request);
+}
+
+/* --- /v1/responses/{id} ------------------------------------------------------------------------------------------- */
+
+static void on_read(void *arg, struct stored_response *stored, const struct err *err) {
+	struct exchange *exchange = arg;
+	exchange->op = NULL;
+	if (err) {
+		api_reply_err(exchange, err, API_RESPONSE_NOT_FOUND);
+		return;
+	}
+	struct response_view view;
+	stored_response_view(stored, &view);
+	reply_view(exchange, &view);
+	stored_response_free(&stored);
+}
+
+void api_response_get(struct exchange *exchange) {
+	char id[ID_SIZE];
+	if (api_path_id(exchange, id, API_RESPONSE_NOT_FOUND)) {
+		return;
+	}
+	struct response *live = engine_find(exchange->edge->deps.engine, exchange->who.user, str_of(id));
+	if (live) {
+		struct response_view view;
+		response_view(live, &view);
+		reply_view(exchange, &view);
+		return;
+	}
+	api_started(exchange, conversation_read_response(exchange->edge->deps.conversations, exchange->who.user, id,
+							 on_read, exchange));
+}
+
+static void reply_deleted(struct exchange *exchange) {
+	char id[ID_SIZE] = "";
+	id_copy(id, exchange->match.captures[0]);
+	struct buf body = BUF_INIT;
+	struct json_writer w = json_writer(&body);
+	jw_object(&w);
+	jw_key(&w, "id");
+	jw_text(&w, id);
+	jw_key(&w, "object");
+	jw_text(&w, "response");
+	jw_key(&w, "deleted");
+	jw_bool(&w, true);
+	jw_object_end(&w);
+	reply_json(exchange, 200, &body);
+	buf_free(&body);
+}
+
+static void on_deleted(void *arg, const struct err *err) {
+	struct exchange *exchange = arg;
+	exchange->op = NULL;
+	if (err) {
+		api_reply_err(exchange, err, API_RESPONSE_NOT_FOUND);
+		return;
+	}
+	reply_deleted(exchange);
+}
+
+void api_response_delete(struct exchange *exchange) {
+	char id[ID_SIZE];
+	if (api_path_id(exchange, id, API_RESPONSE_NOT_FOUND)) {
+		return;
+	}
+	const struct response *live = engine_find(exchange->edge->deps.engine, exchange->who.user, str_of(id));
+	if (live && !response_ended(live)) {
+		struct api_error error;
+		api_error_set(&error, API_RESPONSE_NOT_ACTIVE, NULL, "The response is still running. Cancel it first.");
+		reply_error(exchange, &error);
+		return;
+	}
+	api_started(exchange, conversation_delete_response(exchange->edge->deps.conversations, exchange->who.user, id,
+							   on_deleted, exchange));
+}
+
+/* --- POST /v1/responses/{id}/cancel ------------------------------------------------------------------------------- */
+
+/* Not live: either it has ended, or there is none of this id. */
+static void on_cancel_read(void *arg, struct stored_response *stored, const struct err *err) {
+	struct exchange *exchange = arg;
+	exchange->op = NULL;
+	if (err) {
+		api_reply_err(exchange, err, API_RESPONSE_NOT_FOUND);
+		return;
+	}
+	stored_response_free(&stored);
+	reply_code(exchange, API_RESPONSE_NOT_ACTIVE);
+}
+
+void api_response_cancel(struct exchange *exchange) {
+	char id[ID_SIZE];
+	if (api_path_id(exchange, id, API_RESPONSE_NOT_FOUND)) {
+		return;
+	}
+	struct response *live = engine_find(exchange->edge->deps.engine, exchange->who.user, str_of(id));
+	if (!live) {
+		api_started(exchange, conversation_read_response(exchange->edge->deps.conversations, exchange->who.user,
+								 id, on_cancel_read, exchange));
+		return;
+	}
+	if (response_ended(live)) {
+		reply_code(exchange, API_RESPONSE_NOT_ACTIVE);
+		return;
+	}
+	cursor_open(&exchange->cursor, live, 0, &waiting_sink, exchange);
+	if (!exchange->has_body) {
+		connection_pause(exchange->connection);
+	}
+	response_cancel(live);
+}

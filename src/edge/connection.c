@@ -1,0 +1,250 @@
+#include "connection.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+
+#define CONNECTION_MAGIC 0x636f6e6eu
+
+/* How many connections an address has. IPv6 counts by /64, which one customer holds whole. */
+struct address_share {
+	uint32_t count;
+	size_t key_length;
+	char key[9]; /* '4' and 4 bytes, or '6' and 8 bytes */
+};
+
+static bool address_key(int descriptor, struct address_share *share) {
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof peer;
+	if (getpeername(descriptor, (struct sockaddr *)&peer, &length)) {
+		return false;
+	}
+	if (peer.ss_family == AF_INET) {
+		share->key[0] = '4';
+		memcpy(share->key + 1, &((const struct sockaddr_in *)&peer)->sin_addr, 4);
+		share->key_length = 5;
+		return true;
+	}
+	if (peer.ss_family != AF_INET6) {
+		return false;
+	}
+	const struct in6_addr *address = &((const struct sockaddr_in6 *)&peer)->sin6_addr;
+	if (IN6_IS_ADDR_V4MAPPED(address)) {
+		share->key[0] = '4';
+		memcpy(share->key + 1, address->s6_addr + 12, 4);
+		share->key_length = 5;
+		return true;
+	}
+	share->key[0] = '6';
+	memcpy(share->key + 1, address->s6_addr, 8);
+	share->key_length = 9;
+	return true;
+}
+
+static struct address_share *share_find(const struct edge *edge, const struct address_share *key) {
+	return map_get(edge->addresses, (struct str){key->key, key->key_length});
+}
+
+static struct address_share *share_take(struct edge *edge, int descriptor) {
+	struct address_share key = {0};
+	if (!address_key(descriptor, &key)) {
+		return NULL;
+	}
+	struct address_share *share = share_find(edge, &key);
+	if (!share) {
+		share = mem_alloc(sizeof *share);
+		if (!share) {
+			return NULL;
+		}
+		*share = key;
+		if (map_put(edge->addresses, (struct str){share->key, share->key_length}, share)) {
+			mem_free(share);
+			return NULL;
+		}
+	}
+	share->count++;
+	return share;
+}
+
+static void share_give_back(struct edge *edge, struct address_share *share) {
+	if (share && --share->count == 0) {
+		map_remove(edge->addresses, (struct str){share->key, share->key_length});
+		mem_free(share);
+	}
+}
+
+/* The ticker stands still while nothing has a deadline; the wheel then has to be told what time it is. */
+static void ticker_start(struct edge *edge) {
+	if (edge->ticking || edge->closing) {
+		return;
+	}
+	edge->ticking = true;
+	edge->wheel.tick = edge_now_us(edge) / WHEEL_TICK_US;
+	uv_timer_start(&edge->ticker, edge->on_tick, WHEEL_TICK_US / 1000, WHEEL_TICK_US / 1000);
+}
+
+/* Out of descriptors accept(2) fails, the listening socket stays readable and the loop spins (fault 11). Descriptors are
+ * handed out lowest first, so a high one says that few are left: refuse it while there still is one to refuse with, and
+ * accept nothing until the next tick. */
+static bool short_of_descriptors(struct edge *edge, struct lws *listener, int descriptor) {
+	if (descriptor < edge->descriptor_limit) {
+		return false;
+	}
+	edge->paused_listener = listener;
+	ticker_start(edge);
+	lws_rx_flow_control(listener, 0);
+	log_warn(edge->deps.log, "short of descriptors: not accepting for a moment", LOG_I("descriptor", descriptor));
+	return true;
+}
+
+bool connection_may_accept(struct edge *edge, struct lws *listener, int descriptor) {
+	bool full = edge->closing || edge->connection_count >= edge->options.max_connections;
+	if (!full) {
+		full = short_of_descriptors(edge, listener, descriptor);
+	}
+	if (!full && edge->options.max_connections_per_address > 0) {
+		struct address_share key = {0};
+		const struct address_share *share = address_key(descriptor, &key) ? share_find(edge, &key) : NULL;
+		full = share && share->count >= edge->options.max_connections_per_address;
+	}
+	if (full) {
+		counter_add(edge->metrics.refused_connections, 1);
+	}
+	return !full;
+}
+
+void connection_resume_listener(struct edge *edge) {
+	if (edge->paused_listener) {
+		struct lws *listener = edge->paused_listener;
+		edge->paused_listener = NULL;
+		lws_rx_flow_control(listener, 1);
+	}
+}
+
+struct connection *connection_new(struct edge *edge, struct lws *wsi) {
+	struct connection *connection = mem_zalloc(sizeof *connection);
+	if (!connection) {
+		return NULL;
+	}
+	connection->magic = CONNECTION_MAGIC;
+	connection->edge = edge;
+	connection->wsi = wsi;
+	connection->share = share_take(edge, lws_get_socket_fd(wsi));
+	char number[24];
+	snprintf(number, sizeof number, "%llu", (unsigned long long)++edge->next_connection);
+	log_child(&connection->log, edge->deps.log, "conn", number);
+	list_append(&edge->connections, &connection->link);
+	edge->connection_count++;
+	gauge_add(edge->metrics.http_connections, 1);
+	counter_add(edge->metrics.accepted, 1);
+	lws_set_opaque_user_data(wsi, connection);
+	connection_set_deadline(connection, edge->options.header_timeout_ms, connection_time_out);
+	return connection;
+}
+
+struct connection *connection_of(struct lws *wsi) {
+	struct connection *connection = wsi ? lws_get_opaque_user_data(wsi) : NULL;
+	return connection && connection->magic == CONNECTION_MAGIC ? connection : NULL;
+}
+
+void connection_closed(struct connection *connection) {
+	if (!connection->wsi) {
+		return;
+	}
+	connection_clear_deadline(connection);
+	if (connection->on_close) {
+		connection->on_close(connection);
+		connection->on_close = NULL;
+	}
+	connection->on_writable = NULL;
+	connection->wsi = NULL;
+}
+
+void connection_free(struct connection *connection) {
+	struct edge *edge = connection->edge;
+	connection_closed(connection);
+	gauge_add(connection->session ? edge->metrics.websocket_connections : edge->metrics.http_connections, -1);
+	share_give_back(edge, connection->share);
+	mem_free(connection->session);
+	list_remove(&connection->link);
+	edge->connection_count--;
+	connection->magic = 0;
+	mem_free(connection);
+}
+
+void connection_fire(void *owner, struct wheel_timer *timer) {
+	(void)owner;
+	struct connection *connection = container_of(timer, struct connection, timer);
+	connection_deadline_fn *fn = connection->on_deadline;
+	connection->on_deadline = NULL;
+	fn(connection);
+}
+
+void connection_set_deadline(struct connection *connection, int64_t ms, connection_deadline_fn *fn) {
+	struct edge *edge = connection->edge;
+	if (!connection->wsi) {
+		return;
+	}
+	ticker_start(edge);
+	connection->on_deadline = fn;
+	wheel_set(&edge->wheel, &connection->timer, edge_now_us(edge) + ms * 1000);
+}
+
+void connection_clear_deadline(struct connection *connection) {
+	connection->on_deadline = NULL;
+	wheel_cancel(&connection->edge->wheel, &connection->timer);
+}
+
+void connection_time_out(struct connection *connection) {
+	counter_add(connection->edge->metrics.timeouts, 1);
+	log_debug(&connection->log, "deadline passed");
+	connection_kill(connection);
+}
+
+void connection_finish(struct connection *connection) {
+	if (!connection->wsi || connection->finishing) {
+		return;
+	}
+	connection->finishing = true;
+	connection_resume(connection);
+	lws_callback_on_writable(connection->wsi);
+	/* For a client that takes nothing any more. */
+	connection_set_deadline(connection, connection->edge->options.idle_timeout_ms, connection_time_out);
+}
+
+void connection_kill(struct connection *connection) {
+	struct lws *wsi = connection->wsi;
+	if (!wsi) {
+		return;
+	}
+	connection->finishing = true;
+	connection_closed(connection);
+	lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+	/* libwebsockets looks at its timers after an event; this is one. */
+	lws_cancel_service(connection->edge->context);
+}
+
+int connection_verdict(const struct connection *connection) {
+	return connection->finishing ? -1 : 0;
+}
+
+void connection_pause(struct connection *connection) {
+	if (connection->wsi && !connection->paused) {
+		connection->paused = true;
+		lws_rx_flow_control(connection->wsi, 0);
+	}
+}
+
+void connection_resume(struct connection *connection) {
+	if (connection->wsi && connection->paused) {
+		connection->paused = false;
+		lws_rx_flow_control(connection->wsi, 1);
+	}
+}
+
+bool connection_is_blocked(const struct connection *connection) {
+	return lws_partial_buffered(connection->wsi) != 0;
+}

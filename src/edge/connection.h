@@ -1,0 +1,68 @@
+/* A client's TCP connection, from accept to close: what HTTP and WebSocket share. Counting per address, one deadline on
+ * the wheel, ways to end it. Allocated when libwebsockets accepts, freed when it destroys its own object; everything that
+ * hangs on it (exchange, session) is let go earlier, at the logical close. */
+#ifndef SLUICE_EDGE_CONNECTION_H
+#define SLUICE_EDGE_CONNECTION_H
+
+#include "edge.h"
+#include "limiter.h"
+
+struct exchange;
+struct session;
+struct connection;
+
+typedef void connection_deadline_fn(struct connection *connection);
+
+struct connection {
+	uint32_t magic;
+	struct edge *edge;
+	struct lws *wsi; /* NULL once it is closed logically: nothing is written or asked for any more */
+	struct list link;
+	struct address_share *share;
+	struct wheel_timer timer;
+	connection_deadline_fn *on_deadline;
+	struct limiter limiter;
+	struct exchange *exchange; /* the HTTP request under way, or NULL */
+	struct session *session;   /* after the upgrade */
+	void (*on_close)(struct connection *connection);
+	void (*on_writable)(struct connection *connection);
+	bool finishing; /* close as soon as what was written is out */
+	bool lingering; /* answered before the whole request was read: swallow the rest for a moment */
+	bool paused;
+	struct log log; /* conn=NUMBER */
+};
+
+/* The accept filter: whether a connection on this descriptor may be kept. `listener` is who accepted it. */
+bool connection_may_accept(struct edge *edge, struct lws *listener, int descriptor);
+/* NULL when memory is out. Starts the header deadline. */
+struct connection *connection_new(struct edge *edge, struct lws *wsi);
+/* The one that hangs on this wsi; NULL for libwebsockets' own. */
+struct connection *connection_of(struct lws *wsi);
+/* The logical close: exchange and session are let go. May come more than once. */
+void connection_closed(struct connection *connection);
+void connection_free(struct connection *connection);
+
+/* Calls `fn` once, `ms` from now, unless it is set anew or cleared. */
+void connection_set_deadline(struct connection *connection, int64_t ms, connection_deadline_fn *fn);
+void connection_clear_deadline(struct connection *connection);
+/* A deadline that ends the connection: counts it and kills. */
+void connection_time_out(struct connection *connection);
+
+/* Closes once libwebsockets says it is writable, so that what was written goes out first. */
+void connection_finish(struct connection *connection);
+/* Closes now, whatever waits to be sent; the close itself happens from the loop. */
+void connection_kill(struct connection *connection);
+/* 0, or -1 when libwebsockets must close: what its callbacks return. */
+int connection_verdict(const struct connection *connection);
+/* Stops and resumes reading. Must be resumed before anything is written. */
+void connection_pause(struct connection *connection);
+void connection_resume(struct connection *connection);
+/* Whether the socket still owes us what was written earlier. */
+bool connection_is_blocked(const struct connection *connection);
+
+/* From the ticker: what the wheel fires. */
+void connection_fire(void *owner, struct wheel_timer *timer);
+/* From the ticker: accepts again after running short of descriptors. */
+void connection_resume_listener(struct edge *edge);
+
+#endif

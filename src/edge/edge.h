@@ -1,0 +1,79 @@
+/* What the files of this layer share: the server object and its counters. */
+#ifndef SLUICE_EDGE_EDGE_H
+#define SLUICE_EDGE_EDGE_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "edge/server.h"
+#include "files.h"
+#include "lws.h"
+#include "wheel.h"
+
+struct edge_metrics {
+	struct gauge *http_connections;
+	struct gauge *websocket_connections;
+	struct counter *accepted;
+	struct counter *refused_connections;
+	struct counter *http_requests[6]; /* by status class; [0] is unused */
+	struct counter *messages_in;
+	struct counter *events_out;
+	struct counter *bytes_in;
+	struct counter *limit_refusals;
+	struct counter *upgrades_refused;
+	struct counter *abuse_closes;
+	struct counter *timeouts;
+};
+
+struct edge {
+	struct edge_options options;
+	char **origins; /* owned copy of options.origins */
+	struct edge_deps deps;
+	struct edge_metrics metrics;
+
+	struct lws_context *context; /* libwebsockets sets it to NULL when it has freed it */
+	struct lws_vhost *vhost;
+	struct lws_protocols protocols[3];
+	struct lws *paused_listener; /* accepts nothing until the next tick */
+	int descriptor_limit;        /* a descriptor this high means that few are left */
+
+	uv_timer_t ticker;
+	uv_timer_cb on_tick;
+	bool ticking;
+	struct wheel wheel;
+
+	struct list connections;
+	size_t connection_count;
+	struct map *addresses; /* struct address_share */
+	struct map *users;     /* struct gcra of HTTP requests, by user id */
+	int64_t users_swept_us;
+	uint64_t next_connection; /* for the log */
+
+	struct files *files;
+	/* Scratch for events and answers: only between two calls, never across them. */
+	struct buf out;
+	struct buf event;
+
+	bool draining;
+	bool closing;
+	const uv_handle_t *lws_handles[8]; /* the loop handles that libwebsockets keeps until its end */
+	size_t lws_handle_count;
+};
+
+static inline int64_t edge_now_us(const struct edge *edge) {
+	return clock_monotonic_us(edge->deps.clock);
+}
+
+static inline int64_t edge_wall_ms(const struct edge *edge) {
+	return clock_wall_ms(edge->deps.clock);
+}
+
+/* Empties `out` and leaves LWS_HEADROOM bytes at its start. */
+static inline void edge_out_begin(struct buf *out) {
+	buf_clear(out);
+	if (buf_reserve(out, LWS_HEADROOM)) {
+		out->length = LWS_HEADROOM;
+	}
+}
+
+#endif

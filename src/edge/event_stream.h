@@ -1,0 +1,11 @@
+/* Server-sent events: a response's log written to an HTTP answer as its reader takes it. */
+#ifndef SLUICE_EDGE_EVENT_STREAM_H
+#define SLUICE_EDGE_EVENT_STREAM_H
+
+#include "exchange.h"
+
+/* For a cursor whose owner is an exchange. The head goes out with the first event, so that a refusal before it still is an
+ * HTTP error. */
+extern const struct cursor_sink event_stream_sink;
+
+#endif

@@ -1,0 +1,54 @@
+#include "headers.h"
+
+#include <string.h>
+
+struct str headers_get(struct lws *wsi, enum lws_token_indexes name, char *buffer, size_t size) {
+	int length = lws_hdr_copy(wsi, buffer, (int)size, name);
+	return length > 0 ? str_trim((struct str){buffer, strnlen(buffer, (size_t)length)}) : STR_NONE;
+}
+
+bool headers_has(struct lws *wsi, enum lws_token_indexes name) {
+	return lws_hdr_total_length(wsi, name) > 0;
+}
+
+bool headers_repeated(struct lws *wsi, enum lws_token_indexes name) {
+	char second[HEADERS_MAX];
+	return lws_hdr_copy_fragment(wsi, second, sizeof second, name, 1) >= 0;
+}
+
+bool headers_hold_nul(struct lws *wsi) {
+	char value[HEADERS_MAX];
+	for (int name = 0; name < WSI_TOKEN_COUNT; name++) {
+		int length = lws_hdr_copy_fragment(wsi, value, sizeof value, (enum lws_token_indexes)name, 0);
+		if (length > 0 && memchr(value, '\0', (size_t)length)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool headers_list_has(struct str list, const char *token) {
+	while (list.data) {
+		if (str_equal_nocase(str_trim(str_cut(&list, ',')), str_of(token))) {
+			return true;
+		}
+	}
+	return false;
+}
+
+int headers_target(struct lws *wsi, enum http_method *method, bool *options, struct str *path) {
+	char *at = NULL;
+	int length = 0;
+	int which = lws_http_get_uri_and_method(wsi, &at, &length);
+	if (which < 0 || !at || length <= 0) {
+		return -1;
+	}
+	*method = which == LWSHUMETH_GET      ? HTTP_GET
+		  : which == LWSHUMETH_HEAD   ? HTTP_HEAD
+		  : which == LWSHUMETH_POST   ? HTTP_POST
+		  : which == LWSHUMETH_DELETE ? HTTP_DELETE
+					      : HTTP_OTHER;
+	*options = which == LWSHUMETH_OPTIONS;
+	*path = (struct str){at, (size_t)length};
+	return 0;
+}

@@ -1,0 +1,58 @@
+#include "identity.h"
+
+#include "headers.h"
+#include "http/route.h"
+
+#define SUBPROTOCOL_KEY "openai-insecure-api-key."
+
+bool identity_origin_allowed(struct edge *edge, struct lws *wsi) {
+	char origin[512], host[256];
+	struct str sent = headers_get(wsi, WSI_TOKEN_ORIGIN, origin, sizeof origin);
+	return http_origin_allowed(sent, headers_get(wsi, WSI_TOKEN_HOST, host, sizeof host),
+				   (const char *const *)edge->origins, edge->options.origin_count);
+}
+
+/* The key among the subprotocols, where browser clients put it for want of headers. */
+static struct str subprotocol_key(struct str list) {
+	while (list.data) {
+		struct str name = str_trim(str_cut(&list, ','));
+		if (str_starts(name, SUBPROTOCOL_KEY)) {
+			return str_skip(name, sizeof SUBPROTOCOL_KEY - 1);
+		}
+	}
+	return STR_NONE;
+}
+
+static int find_cookie(struct edge *edge, struct lws *wsi, enum identity_use use, struct principal *who,
+		       struct api_error *error) {
+	char text[HEADERS_MAX];
+	struct str value;
+	if (!http_cookie_get(headers_get(wsi, WSI_TOKEN_HTTP_COOKIE, text, sizeof text), IDENTITY_COOKIE, &value) ||
+	    auth_check_session(edge->deps.auth, value, who)) {
+		return api_error_set(error, API_INVALID_KEY, NULL, NULL);
+	}
+	/* A browser adds the cookie to whatever page asks; the Origin tells which page that is. */
+	bool may_be_silent = use == IDENTITY_READ && !headers_has(wsi, WSI_TOKEN_ORIGIN);
+	if (!may_be_silent && !identity_origin_allowed(edge, wsi)) {
+		return api_error_set(error, API_ORIGIN_DENIED, NULL, NULL);
+	}
+	return 0;
+}
+
+int identity_find(struct edge *edge, struct lws *wsi, enum identity_use use, struct principal *who,
+		  struct api_error *error) {
+	char text[1024];
+	struct str key = STR_NONE;
+	if (headers_has(wsi, WSI_TOKEN_HTTP_AUTHORIZATION)) {
+		struct str header = headers_get(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, text, sizeof text);
+		if (!http_bearer(header, &key)) {
+			return api_error_set(error, API_INVALID_KEY, NULL, NULL);
+		}
+	} else if (use == IDENTITY_UPGRADE) {
+		key = subprotocol_key(headers_get(wsi, WSI_TOKEN_PROTOCOL, text, sizeof text));
+	}
+	if (!key.data) {
+		return find_cookie(edge, wsi, use, who, error);
+	}
+	return auth_check_key(edge->deps.auth, key, who) ? api_error_set(error, API_INVALID_KEY, NULL, NULL) : 0;
+}

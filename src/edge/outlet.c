@@ -1,0 +1,81 @@
+#include "outlet.h"
+
+#include <string.h>
+
+#include "frame.h"
+
+#define KEPT_MAX (64 * 1024)
+#define CLOSE_MS 5000
+
+int outlet_write(struct session *session, struct buf *out) {
+	struct connection *connection = session->connection;
+	size_t length = out->length - LWS_HEADROOM;
+	if (out->failed || lws_write(connection->wsi, (unsigned char *)out->data + LWS_HEADROOM, length,
+				     LWS_WRITE_HTTP) < (int)length) {
+		connection_kill(connection);
+		return -1;
+	}
+	return 0;
+}
+
+static void keep(struct session *session, struct str json) {
+	if (session->control.length + json.length > KEPT_MAX) {
+		outlet_close(session, CLOSE_POLICY, "answers are not read");
+		return;
+	}
+	size_t start = frame_begin(&session->control);
+	buf_append_str(&session->control, json);
+	frame_end(&session->control, start);
+	if (session->control.failed) {
+		connection_kill(session->connection);
+	}
+}
+
+void outlet_send(struct session *session, struct str json) {
+	struct connection *connection = session->connection;
+	if (!connection->wsi || session->closing) {
+		return;
+	}
+	counter_add(session->edge->metrics.events_out, 1);
+	if (session->control.length > 0 || connection_is_blocked(connection)) {
+		keep(session, json);
+		return;
+	}
+	struct buf *out = &session->edge->out;
+	edge_out_begin(out);
+	size_t start = frame_begin(out);
+	buf_append_str(out, json);
+	frame_end(out, start);
+	outlet_write(session, out);
+}
+
+void outlet_error(struct session *session, const struct api_error *error) {
+	struct buf *event = &session->edge->event;
+	buf_clear(event);
+	api_error_write_event(event, error);
+	if (!event->failed) {
+		outlet_send(session, buf_str(event));
+	}
+	log_info(&session->connection->log, "error told", LOG_S("code", api_error_row(error->code)->code),
+		 LOG_S("param", error->param));
+}
+
+void outlet_take_kept(struct session *session, struct buf *out) {
+	if (session->control.length > 0) {
+		buf_append_str(out, buf_str(&session->control));
+		buf_free(&session->control);
+	}
+}
+
+void outlet_close(struct session *session, uint16_t code, const char *text) {
+	struct connection *connection = session->connection;
+	if (session->closing || !connection->wsi) {
+		return;
+	}
+	session->closing = true;
+	session->close_code = code;
+	session->close_text = text;
+	log_info(&connection->log, "closing", LOG_I("code", code), LOG_S("why", text));
+	lws_callback_on_writable(connection->wsi);
+	connection_set_deadline(connection, CLOSE_MS, connection_kill);
+}

@@ -1,0 +1,25 @@
+/* Writing to a WebSocket: events of our own, and the orderly close. */
+#ifndef SLUICE_EDGE_OUTLET_H
+#define SLUICE_EDGE_OUTLET_H
+
+#include "session.h"
+
+/* Close codes (RFC 6455, 7.4.1). SDKs connect again on 1001, 1011, 1012 and 1013, and give up on others. */
+#define CLOSE_GOING_AWAY 1001
+#define CLOSE_POLICY 1008
+#define CLOSE_TOO_LARGE 1009
+#define CLOSE_INTERNAL 1011
+#define CLOSE_RESTART 1012
+
+/* Writes frames that stand in `out` behind LWS_HEADROOM. -1: the connection is lost and on its way down. */
+int outlet_write(struct session *session, struct buf *out);
+/* An event of our own, framed and written, or kept while the socket is blocked; a client that lets too many of them pile
+ * up is closed. */
+void outlet_send(struct session *session, struct str json);
+void outlet_error(struct session *session, const struct api_error *error);
+/* Appends what was kept to `out`. */
+void outlet_take_kept(struct session *session, struct buf *out);
+/* From now on nothing is written but what was kept; then the close frame. `text` is a literal. */
+void outlet_close(struct session *session, uint16_t code, const char *text);
+
+#endif

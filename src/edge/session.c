@@ -1,0 +1,265 @@
+#include "session.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "message.h"
+#include "outlet.h"
+#include "turns.h"
+
+#define SESSION_MAGIC 0x73657373u
+/* What a fragment costs besides its bytes, so that floods of tiny ones are limited too. */
+#define FRAGMENT_COST 32
+/* Memory of a message buffer that an idle session may keep. */
+#define KEPT_MESSAGE_BYTES 4096
+
+static int64_t now_us(const struct session *session) {
+	return edge_now_us(session->edge);
+}
+
+struct session *session_of(const struct connection *connection) {
+	struct session *session = connection->session;
+	return session && session->magic == SESSION_MAGIC ? session : NULL;
+}
+
+static void on_close(struct connection *connection) {
+	struct session *session = session_of(connection);
+	turns_free(session);
+	buf_free(&session->message);
+	buf_free(&session->control);
+	session->closing = true;
+	log_debug(&connection->log, "session closed");
+}
+
+struct session *session_new(struct connection *connection, const struct principal *who) {
+	struct session *session = mem_zalloc(sizeof *session);
+	if (!session) {
+		return NULL;
+	}
+	session->magic = SESSION_MAGIC;
+	session->connection = connection;
+	session->edge = connection->edge;
+	session->who = *who;
+	list_init(&session->waiting);
+	id_make(session->request_id, "req", edge_wall_ms(connection->edge));
+	connection->session = session;
+	connection->on_close = on_close;
+	gauge_add(session->edge->metrics.http_connections, -1);
+	gauge_add(session->edge->metrics.websocket_connections, 1);
+	return session;
+}
+
+/* --- deadlines ---------------------------------------------------------------------------------------------------- */
+
+static void on_deadline(struct connection *connection);
+
+static void arm(struct session *session) {
+	int64_t next =
+		session->ping_us < session->expires_us || session->expired ? session->ping_us : session->expires_us;
+	if (session->pong_us && session->pong_us < next) {
+		next = session->pong_us;
+	}
+	int64_t left_ms = (next - now_us(session) + 999) / 1000;
+	connection_set_deadline(session->connection, left_ms > 0 ? left_ms : 0, on_deadline);
+}
+
+static void ping(struct session *session, int64_t now) {
+	const struct edge_options *options = &session->edge->options;
+	/* With a payload: the answer to an empty ping is not reported (lws.h). */
+	unsigned char bytes[LWS_PRE + 4] = {0};
+	memcpy(bytes + LWS_PRE, "ping", 4);
+	session->ping_us = now + options->ping_interval_ms * 1000;
+	if (!session->pong_us) {
+		session->pong_us = now + options->pong_timeout_ms * 1000;
+	}
+	/* A blocked socket gets none: it would come last. Taking what waits for it is a sign of life as well. */
+	if (!connection_is_blocked(session->connection) &&
+	    lws_write(session->connection->wsi, bytes + LWS_PRE, 4, LWS_WRITE_PING) < 0) {
+		connection_kill(session->connection);
+	}
+}
+
+static void expire(struct session *session) {
+	struct api_error error;
+	session->expired = true;
+	if (turns_idle(session)) {
+		api_error_set(&error, API_CONNECTION_LIMIT, NULL, NULL);
+		outlet_error(session, &error);
+	}
+	turns_close_if_over(session);
+}
+
+static void on_deadline(struct connection *connection) {
+	struct session *session = session_of(connection);
+	int64_t now = now_us(session);
+	if (session->pong_us && now >= session->pong_us) {
+		connection_time_out(connection);
+		return;
+	}
+	if (!session->expired && now >= session->expires_us) {
+		expire(session);
+	}
+	if (now >= session->ping_us && connection->wsi && !session->closing) {
+		ping(session, now);
+	}
+	if (connection->wsi && !session->closing) {
+		arm(session);
+	}
+}
+
+static void heard(struct session *session) {
+	session->pong_us = 0;
+}
+
+/* --- the close ---------------------------------------------------------------------------------------------------- */
+
+/* What the callbacks return: -1, with the reason for libwebsockets to send, once everything else is out. */
+static int verdict(struct session *session) {
+	struct connection *connection = session->connection;
+	if (connection->finishing) {
+		return -1;
+	}
+	if (!session->closing || session->close_told || connection_is_blocked(connection)) {
+		return 0;
+	}
+	if (session->control.length > 0) {
+		struct buf *out = &session->edge->out;
+		edge_out_begin(out);
+		outlet_take_kept(session, out);
+		if (outlet_write(session, out) || connection_is_blocked(connection)) {
+			return connection_verdict(connection);
+		}
+	}
+	session->close_told = true;
+	lws_close_reason(connection->wsi, (enum lws_close_status)session->close_code,
+			 (unsigned char *)(uintptr_t)session->close_text, strlen(session->close_text));
+	return -1;
+}
+
+/* --- callbacks ---------------------------------------------------------------------------------------------------- */
+
+int session_established(struct connection *connection) {
+	struct session *session = session_of(connection);
+	if (!session) {
+		return -1;
+	}
+	const struct edge_options *options = &session->edge->options;
+	int64_t now = now_us(session);
+	session->ping_us = now + options->ping_interval_ms * 1000;
+	session->expires_us = now + options->connection_lifetime_ms * 1000;
+	arm(session);
+	log_info(&connection->log, "session opened", LOG_S("user", session->who.user),
+		 LOG_S("credential", session->who.credential), LOG_S("request", session->request_id));
+	return 0;
+}
+
+static void complete(struct session *session) {
+	struct edge *edge = session->edge;
+	struct api_error error;
+	size_t cost = session->message.length + (size_t)session->fragments * FRAGMENT_COST;
+	counter_add(edge->metrics.messages_in, 1);
+	if (session->discarding) {
+		return;
+	}
+	if (limiter_take_bytes(&session->connection->limiter.bytes, &edge->options.bytes, now_us(session), cost,
+			       &error)) {
+		message_refuse(session, &error);
+		return;
+	}
+	message_handle(session, buf_str(&session->message));
+}
+
+static void refuse_message(struct session *session, enum api_error_code code) {
+	struct api_error error;
+	session->discarding = true;
+	api_error_set(&error, code, NULL, NULL);
+	message_refuse(session, &error);
+}
+
+static void take(struct session *session, struct str bytes) {
+	struct lws *wsi = session->connection->wsi;
+	bool first = session->fragments++ == 0;
+	session->received += bytes.length;
+	/* Fault 18: judged by the length that the frame announces, before a byte of it is kept. */
+	uint64_t left = lws_remaining_packet_payload(wsi);
+	size_t most = session->edge->options.max_message;
+	if (session->received > most || left > most - session->received) {
+		refuse_message(session, API_MESSAGE_TOO_LARGE);
+		outlet_close(session, CLOSE_TOO_LARGE, "the message is too large");
+	} else if (session->discarding) {
+		return;
+	} else if (first && lws_frame_is_binary(wsi)) {
+		refuse_message(session, API_BINARY_FRAME);
+	} else {
+		buf_append_str(&session->message, bytes);
+		if (session->message.failed) {
+			refuse_message(session, API_OVERLOADED);
+		}
+	}
+}
+
+static void reset_message(struct session *session) {
+	session->fragments = 0;
+	session->received = 0;
+	session->discarding = false;
+	if (session->message.capacity > KEPT_MESSAGE_BYTES) {
+		buf_free(&session->message);
+	} else {
+		buf_clear(&session->message);
+	}
+}
+
+int session_receive(struct connection *connection, struct str bytes) {
+	struct session *session = session_of(connection);
+	if (!session || !connection->wsi) {
+		return -1;
+	}
+	heard(session);
+	counter_add(session->edge->metrics.bytes_in, bytes.length);
+	if (session->closing) {
+		return verdict(session);
+	}
+	take(session, bytes);
+	if (lws_is_final_fragment(connection->wsi) && lws_remaining_packet_payload(connection->wsi) == 0) {
+		complete(session);
+		reset_message(session);
+	}
+	return verdict(session);
+}
+
+int session_pong(struct connection *connection) {
+	struct session *session = session_of(connection);
+	if (!session) {
+		return -1;
+	}
+	heard(session);
+	return 0;
+}
+
+int session_writable(struct connection *connection) {
+	struct session *session = session_of(connection);
+	if (!session || !connection->wsi) {
+		return -1;
+	}
+	heard(session);
+	turns_pump(session);
+	return verdict(session);
+}
+
+void session_peer_closes(struct connection *connection) {
+	struct session *session = session_of(connection);
+	if (session) {
+		session->closing = true;
+		session->close_told = true;
+		turns_free(session);
+		connection_set_deadline(connection, 5000, connection_kill);
+	}
+}
+
+void session_drain(struct connection *connection) {
+	struct session *session = session_of(connection);
+	if (session && connection->wsi && !session->closing) {
+		outlet_send(session, STR("{\"type\":\"sluice:draining\"}"));
+		turns_close_if_over(session);
+	}
+}

@@ -1,0 +1,62 @@
+/* A WebSocket session: the private object that outlet.c, turns.c, message.c and session.c share, lowest first. */
+#ifndef SLUICE_EDGE_SESSION_H
+#define SLUICE_EDGE_SESSION_H
+
+#include "auth/auth.h"
+#include "connection.h"
+#include "proto/error.h"
+#include "response/engine.h"
+
+struct session {
+	uint32_t magic;
+	struct connection *connection;
+	struct edge *edge;
+	struct principal who;
+	char request_id[ID_SIZE]; /* of the upgrade */
+
+	/* what comes in */
+	struct buf message; /* fragments so far */
+	uint64_t fragments; /* of the message under way */
+	uint64_t received;  /* its bytes, kept or dropped */
+	bool discarding;    /* the rest of the message is dropped: it was refused */
+
+	/* turns: one runs, the others wait in order */
+	struct cursor cursor;
+	bool running;
+	bool continues_latest; /* the running turn's parent is the remembered one */
+	int64_t turn_started_us;
+	uint64_t turn_events;
+	struct list waiting;
+	uint32_t waiting_count;
+	struct turn *latest;                      /* the last finished turn, for the next one; NULL if none */
+	struct conversation *latest_conversation; /* NULL when it is not stored */
+
+	/* what goes out */
+	struct buf control; /* framed events of our own, while the socket takes nothing */
+	bool closing;
+	uint16_t close_code;
+	const char *close_text;
+	bool close_told; /* libwebsockets has the reason and sends it */
+
+	/* deadlines, monotonic */
+	int64_t ping_us;    /* next ping */
+	int64_t pong_us;    /* a sign of life is due by then; 0: none is awaited */
+	int64_t expires_us; /* end of the connection's life */
+	bool expired;
+};
+
+/* Admits the upgrade: makes the session and hangs it on the connection. NULL when memory is out. */
+struct session *session_new(struct connection *connection, const struct principal *who);
+struct session *session_of(const struct connection *connection);
+
+/* libwebsockets' callbacks, with what they return. */
+int session_established(struct connection *connection);
+int session_receive(struct connection *connection, struct str bytes);
+int session_pong(struct connection *connection);
+int session_writable(struct connection *connection);
+/* The client has sent a close frame: nothing more is written. */
+void session_peer_closes(struct connection *connection);
+/* Says that the server is about to stop, and closes as soon as no turn runs. */
+void session_drain(struct connection *connection);
+
+#endif

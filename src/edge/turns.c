@@ -1,0 +1,246 @@
+#include "turns.h"
+
+#include "base/mem.h"
+#include "frame.h"
+#include "outlet.h"
+
+#define BATCH_BYTES (16 * 1024)
+
+struct waiting_turn {
+	struct list link;
+	struct request request;
+};
+
+static void on_ready(struct cursor *cursor);
+static void on_refused(struct cursor *cursor, const struct api_error *error);
+static const struct cursor_sink sink = {.ready = on_ready, .refused = on_refused};
+
+/* --- what the connection remembers -------------------------------------------------------------------------------- */
+
+static void forget(struct session *session) {
+	turn_release(&session->latest);
+	conversation_release(&session->latest_conversation);
+}
+
+static void remember(struct session *session, const struct response *response) {
+	struct turn *turn = response_turn(response);
+	if (response_status(response) == RESPONSE_FAILED || !turn) {
+		/* What failed can't be continued, and neither can what it continued: the client has to say it all again. */
+		if (session->continues_latest) {
+			forget(session);
+		}
+		return;
+	}
+	struct conversation *conversation = response_conversation(response);
+	turn_hold(turn);
+	if (conversation) {
+		conversation_hold(conversation);
+	}
+	forget(session);
+	session->latest = turn;
+	session->latest_conversation = conversation;
+}
+
+/* --- start and end ------------------------------------------------------------------------------------------------ */
+
+static int check_start(struct session *session, struct api_error *error) {
+	if (session->expired) {
+		return api_error_set(error, API_CONNECTION_LIMIT, NULL, NULL);
+	}
+	if (session->edge->draining) {
+		return api_error_set(error, API_DRAINING, NULL, NULL);
+	}
+	if (auth_recheck(session->edge->deps.auth, &session->who)) {
+		return api_error_set(error, API_INVALID_KEY, NULL, NULL);
+	}
+	return 0;
+}
+
+static void refuse(struct session *session, const struct api_error *error) {
+	outlet_error(session, error);
+	if (error->code == API_INVALID_KEY) {
+		outlet_close(session, CLOSE_POLICY, "the credential is not valid any more");
+	}
+}
+
+/* -1: refused, and told so. */
+static int start(struct session *session, struct request *request) {
+	struct api_error error;
+	if (check_start(session, &error)) {
+		request_free(request);
+		refuse(session, &error);
+		return -1;
+	}
+	struct engine_start how = {
+		.owner = session->who.user,
+		.request = request,
+		.log = &session->connection->log,
+	};
+	session->continues_latest = session->latest && request->previous_response_id[0] &&
+				    str_is(str_of(session->latest->response_id), request->previous_response_id);
+	if (session->continues_latest) {
+		how.parent = session->latest;
+		how.parent_conversation = session->latest_conversation;
+	}
+	if (engine_create(session->edge->deps.engine, &how, &session->cursor, &sink, session, &error)) {
+		if (session->continues_latest) {
+			forget(session);
+		}
+		refuse(session, &error);
+		return -1;
+	}
+	session->running = true;
+	session->turn_started_us = edge_now_us(session->edge);
+	session->turn_events = 0;
+	return 0;
+}
+
+static void start_next(struct session *session) {
+	while (!session->running && !session->closing && !list_empty(&session->waiting)) {
+		struct waiting_turn *next = container_of(session->waiting.next, struct waiting_turn, link);
+		list_remove(&next->link);
+		session->waiting_count--;
+		start(session, &next->request);
+		mem_free(next);
+	}
+	turns_close_if_over(session);
+}
+
+static void finish(struct session *session) {
+	const struct response *response = session->cursor.response;
+	log_info(&session->connection->log, "turn ended", LOG_S("response", response_id(response)),
+		 LOG_S("status", response_status_name(response_status(response))),
+		 LOG_I("events", session->turn_events),
+		 LOG_I("us", edge_now_us(session->edge) - session->turn_started_us), LOG_S("user", session->who.user));
+	remember(session, response);
+	cursor_close(&session->cursor);
+	session->running = false;
+	start_next(session);
+}
+
+void turns_add(struct session *session, struct request *request) {
+	if (!session->running) {
+		start(session, request);
+		return;
+	}
+	struct api_error error;
+	struct waiting_turn *waiting = NULL;
+	if (session->waiting_count >= session->edge->options.max_queued) {
+		api_error_set(&error, API_QUEUE_FULL, NULL, NULL);
+		counter_add(session->edge->metrics.limit_refusals, 1);
+	} else {
+		api_error_set(&error, API_OVERLOADED, NULL, NULL);
+		waiting = mem_zalloc(sizeof *waiting);
+	}
+	if (!waiting) {
+		request_free(request);
+		outlet_error(session, &error);
+		return;
+	}
+	waiting->request = *request;
+	*request = (struct request){0};
+	list_append(&session->waiting, &waiting->link);
+	session->waiting_count++;
+}
+
+bool turns_idle(const struct session *session) {
+	return !session->running && list_empty(&session->waiting);
+}
+
+void turns_close_if_over(struct session *session) {
+	if (!turns_idle(session)) {
+		return;
+	}
+	if (session->edge->draining) {
+		outlet_close(session, CLOSE_RESTART, "the server is about to stop");
+	} else if (session->expired) {
+		outlet_close(session, CLOSE_GOING_AWAY, "the connection has lived its time");
+	}
+}
+
+/* --- events ------------------------------------------------------------------------------------------------------- */
+
+/* All frames that wait, up to a bound, for one write. */
+static void fill(struct session *session, struct buf *out) {
+	edge_out_begin(out);
+	outlet_take_kept(session, out);
+	while (session->running && out->length < BATCH_BYTES) {
+		size_t start_of_frame = frame_begin(out);
+		if (!cursor_next(&session->cursor, out, NULL)) {
+			frame_drop(out, start_of_frame);
+			return;
+		}
+		frame_end(out, start_of_frame);
+		session->turn_events++;
+	}
+}
+
+void turns_pump(struct session *session) {
+	struct connection *connection = session->connection;
+	struct edge *edge = session->edge;
+	while (connection->wsi && !session->closing && !connection_is_blocked(connection)) {
+		uint64_t before = session->turn_events;
+		fill(session, &edge->out);
+		if (edge->out.length <= LWS_HEADROOM && !edge->out.failed) {
+			return;
+		}
+		counter_add(edge->metrics.events_out, session->turn_events - before);
+		bool last = session->running && cursor_finished(&session->cursor);
+		if (outlet_write(session, &edge->out)) {
+			return;
+		}
+		if (last) {
+			finish(session);
+		}
+	}
+}
+
+static void on_ready(struct cursor *cursor) {
+	turns_pump(cursor->owner);
+}
+
+static void on_refused(struct cursor *cursor, const struct api_error *error) {
+	struct session *session = cursor->owner;
+	session->running = false;
+	if (session->continues_latest) {
+		forget(session);
+	}
+	refuse(session, error);
+	start_next(session);
+}
+
+/* --- stop --------------------------------------------------------------------------------------------------------- */
+
+void turns_cancel(struct session *session, struct str id) {
+	struct response *response = NULL;
+	struct api_error error;
+	if (id.length == 0) {
+		response = session->running ? session->cursor.response : NULL;
+		api_error_set(&error, API_RESPONSE_NOT_ACTIVE, NULL, "No response is running on this connection.");
+	} else {
+		response = engine_find(session->edge->deps.engine, session->who.user, id);
+		api_error_set(&error, API_RESPONSE_NOT_FOUND, "response_id", NULL);
+		if (response && response_ended(response)) {
+			api_error_set(&error, API_RESPONSE_NOT_ACTIVE, "response_id", "The response has ended.");
+			response = NULL;
+		}
+	}
+	if (response) {
+		response_cancel(response);
+	} else {
+		outlet_error(session, &error);
+	}
+}
+
+void turns_free(struct session *session) {
+	cursor_close(&session->cursor);
+	session->running = false;
+	while (!list_empty(&session->waiting)) {
+		struct waiting_turn *waiting = container_of(session->waiting.next, struct waiting_turn, link);
+		list_remove(&waiting->link);
+		request_free(&waiting->request);
+		mem_free(waiting);
+	}
+	session->waiting_count = 0;
+	forget(session);
+}

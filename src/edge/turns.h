@@ -1,0 +1,21 @@
+/* The turns of a WebSocket session: one runs, the others wait in order. The running one is a cursor on its response; its
+ * events are written as they come, or when the socket can take them. */
+#ifndef SLUICE_EDGE_TURNS_H
+#define SLUICE_EDGE_TURNS_H
+
+#include "session.h"
+
+/* Takes the request over: starts it, lets it wait, or tells the client why not. */
+void turns_add(struct session *session, struct request *request);
+/* Writes what waits to be written. For the writable callback. */
+void turns_pump(struct session *session);
+/* Stops a response: the running one when `id` is empty, else a live one of this user. */
+void turns_cancel(struct session *session, struct str id);
+/* No turn runs or waits. */
+bool turns_idle(const struct session *session);
+/* Closes the session if it has nothing to do and its time is over (drain, lifetime). */
+void turns_close_if_over(struct session *session);
+/* Lets go of everything. */
+void turns_free(struct session *session);
+
+#endif

@@ -80,14 +80,8 @@ static void change_written(void *owner, const struct err *failure) {
 	change_free(&change);
 }
 
-/* Hands the write over. */
-static int change_start(struct change **change, struct store_write **write, struct err *err) {
-	(*change)->op = store_commit((*change)->auth->deps.store, write, change_written, *change);
-	if (!(*change)->op) {
-		change_free(change);
-		return err_set(err, ERR_MEMORY, "out of memory");
-	}
-	return 0;
+static void change_start(struct change *change, struct store_write **write) {
+	change->op = store_commit(change->auth->deps.store, write, change_written, change);
 }
 
 /* --- what is put into memory once it is durable -------------------------------------------------------------------- */
@@ -157,19 +151,19 @@ static void make_secret(struct change *change, enum store_credential_kind kind, 
 }
 
 /* Writes the change's row, with its user if that is new and without the sign-in that was spent. */
-static int commit_row(struct change **change_pointer, struct err *err) {
-	struct change *change = *change_pointer;
+static int commit_row(struct change *change, struct err *err) {
 	struct store_write *write = store_write_new();
 	bool failed = !write || (!change->user->durable && store_put_user(write, &change->user->row)) ||
 		      (change->spent[0] && store_consume_credential(write, change->spent)) ||
 		      store_put_credential(write, &change->row);
 	if (failed) {
 		store_write_free(&write);
-		change_free(change_pointer);
+		change_free(&change);
 		return err_set(err, ERR_MEMORY, "out of memory");
 	}
 	change->apply = apply_put;
-	return change_start(change_pointer, &write, err);
+	change_start(change, &write);
+	return 0;
 }
 
 /* A change that will make a credential for the user of this name. */
@@ -206,7 +200,7 @@ int auth_create_key(struct auth *auth, const char *user, const char *label, auth
 	}
 	memcpy(change->row.name, label, strlen(label) + 1);
 	make_secret(change, STORE_API_KEY, 0);
-	return commit_row(&change, err);
+	return commit_row(change, err);
 }
 
 int auth_create_signin(struct auth *auth, const char *user, auth_token_fn *done, void *owner, struct err *err) {
@@ -216,7 +210,7 @@ int auth_create_signin(struct auth *auth, const char *user, auth_token_fn *done,
 	}
 	auth_change_purge(auth);
 	make_secret(change, STORE_SIGNIN, auth->options.signin_lifetime_ms);
-	return commit_row(&change, err);
+	return commit_row(change, err);
 }
 
 int auth_redeem_signin(struct auth *auth, struct str presented, auth_token_fn *done, void *owner, struct err *err) {
@@ -233,7 +227,7 @@ int auth_redeem_signin(struct auth *auth, struct str presented, auth_token_fn *d
 	change->user = signin->user;
 	memcpy(change->spent, signin->row.id, sizeof change->spent);
 	make_secret(change, STORE_SESSION, auth->options.session_lifetime_ms);
-	return commit_row(&change, err);
+	return commit_row(change, err);
 }
 
 /* --- taking away --------------------------------------------------------------------------------------------------- */
@@ -263,7 +257,8 @@ int auth_revoke_key(struct auth *auth, const char *key_id, auth_done_fn *done, v
 		change_free(&change);
 		return err_set(err, ERR_MEMORY, "out of memory");
 	}
-	return change_start(&change, &write, err);
+	change_start(change, &write);
+	return 0;
 }
 
 int auth_end_session(struct auth *auth, const char *credential, auth_done_fn *done, void *owner, struct err *err) {
@@ -284,7 +279,8 @@ int auth_end_session(struct auth *auth, const char *credential, auth_done_fn *do
 		change_free(&change);
 		return err_set(err, ERR_MEMORY, "out of memory");
 	}
-	return change_start(&change, &write, err);
+	change_start(change, &write);
+	return 0;
 }
 
 void auth_change_purge(struct auth *auth) {
@@ -311,9 +307,8 @@ void auth_change_purge(struct auth *auth) {
 		store_write_free(&write);
 		return;
 	}
-	if (change_start(&change, &write, NULL) == 0) {
-		log_info(&auth->log, "expired credentials removed", LOG_I("credentials", count));
-	}
+	change_start(change, &write);
+	log_info(&auth->log, "expired credentials removed", LOG_I("credentials", count));
 }
 
 void auth_forget(struct auth *auth, void *owner) {

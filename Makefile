@@ -95,7 +95,7 @@ sanitize:
 
 #: make bench     CPU per token beside a bare epoll relay
 bench: all
-	$(Q)BUILD=$(abspath $(BUILD)) tests/bench/run
+	$(Q)BUILD=$(abspath $(BUILD)) tests/bench/run.cjs
 
 # --- programs -----------------------------------------------------------------------------------------------------
 $(BUILD)/sluiced: $(BUILD)/obj/serve/sluiced.o $(ARCHIVES)

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // CPU per relayed token of sluiced beside the floor (a bare epoll relay), interleaved in one run on one load.
-//   tests/bench/run [--streams 200] [--rate 50] [--seconds 10] [--per-write 1] [--rounds 3]
+//   tests/bench/run.cjs [--streams 200] [--rate 50] [--seconds 10] [--per-write 1] [--rounds 3]
 // Absolute times are context; the ratio of one round is the result.
 'use strict';
 const { execFileSync, spawn } = require('node:child_process');

@@ -138,6 +138,7 @@ static void test_query(void **state) {
 	assert_query("include%5B%5D=x", "include[]", "x");
 	assert_query("include[]=x", "include[]", "x");
 	assert_query("%6Cimit=3", "limit", "3");
+	assert_query("a+b=3", "a b", "3");
 	assert_query("%zz=1&%=2&%4=3&a=4", "a", "4");
 	assert_query("=v", "", "v");
 	assert_query("a=123456789012345", "a", "123456789012345");

@@ -138,6 +138,8 @@ static void test_extremes(void **state) {
 	assert_false(said.allowed);
 	assert_int_equal(said.retry_after_us, INT64_MAX);
 	/* Nonsense becomes the strictest that makes sense. */
+	rate = gcra_rate(5, 0, 0);
+	assert_int_equal(rate.period_us, 1);
 	rate = gcra_rate(5, -1, 0);
 	assert_int_equal(rate.period_us, 1);
 	assert_int_equal(rate.burst, 1);

@@ -237,7 +237,7 @@ static void test_lists_move_items(void **state) {
 	struct item_list list = {0};
 	for (int i = 0; i < 20; i++) {
 		struct item item;
-		char text[16];
+		char text[32];
 		snprintf(text, sizeof text, "text %d", i);
 		assert_int_equal(
 			item_message(&item, i % 2 ? ROLE_ASSISTANT : ROLE_USER, ITEM_COMPLETED, "msg_x", str_of(text)),

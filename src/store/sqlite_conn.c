@@ -38,6 +38,8 @@ static enum err_code code_of(sqlite3 *db) {
 	case SQLITE_PERM:
 	case SQLITE_AUTH:
 		return ERR_DENIED;
+	case SQLITE_CANTOPEN:
+		return system == ENOENT ? ERR_NOT_FOUND : ERR_IO;
 	case SQLITE_IOERR:
 		if (extended == SQLITE_IOERR_NOMEM) {
 			return ERR_MEMORY;

@@ -79,9 +79,18 @@ static void group_undo(struct group *group) {
 	undo(&group->writer->files.data);
 }
 
+/* Opens again what reopen() could not. */
+static int ensure_open(struct sqlite_writer *writer, struct err *err) {
+	if (writer->files.data.db || sqlite_writer_open(writer, err) == 0) {
+		return 0;
+	}
+	err->code = ERR_IO; /* a file that is missing now was there before */
+	return -1;
+}
+
 static int group_begin(struct group *group, struct err *err) {
 	struct sqlite_files *files = &group->writer->files;
-	if (!files->data.db && sqlite_writer_open(group->writer, err) != 0) {
+	if (ensure_open(group->writer, err) != 0) {
 		return -1;
 	}
 	if (run(&files->data, TRANSACTION_BEGIN, err) != 0 ||
@@ -231,7 +240,7 @@ int sqlite_writer_write(struct sqlite_writer *writer, struct store_write *const 
 }
 
 int sqlite_writer_probe(struct sqlite_writer *writer, struct err *err) {
-	if (!writer->files.data.db && sqlite_writer_open(writer, err) != 0) {
+	if (ensure_open(writer, err) != 0) {
 		return -1;
 	}
 	return sqlite_change_probe(&writer->files, clock_wall_ms(writer->clock), err);

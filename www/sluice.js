@@ -68,9 +68,9 @@ export class SluiceApi {
 		return this.#call('GET', '/v1/models');
 	}
 
-	/** Newest first. @param {{after?: string, limit?: number}} [page] */
-	conversations({ after, limit = 50 } = {}) {
-		return this.#call('GET', `/v1/conversations?order=desc&limit=${limit}${cursor(after)}`);
+	/** A page of the list, newest first. @param {{after?: string}} [page] */
+	conversations({ after } = {}) {
+		return this.#call('GET', `/v1/conversations${cursor(after)}`);
 	}
 
 	deleteConversation(id) {
@@ -82,8 +82,7 @@ export class SluiceApi {
 		const items = [];
 		let after;
 		for (;;) {
-			const path = `/v1/conversations/${encodeURIComponent(id)}/items?order=asc&limit=100${cursor(after)}`;
-			const page = await this.#call('GET', path);
+			const page = await this.#call('GET', `/v1/conversations/${encodeURIComponent(id)}/items${cursor(after)}`);
 			items.push(...page.data);
 			if (!page.has_more || page.data.length === 0) {
 				return items;
@@ -121,7 +120,7 @@ export class SluiceApi {
 }
 
 function cursor(after) {
-	return after ? `&after=${encodeURIComponent(after)}` : '';
+	return after ? `?after=${encodeURIComponent(after)}` : '';
 }
 
 function httpError(error, answer) {

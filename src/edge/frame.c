@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define FINAL_TEXT 0x81
+#define FINAL_CLOSE 0x88
 /* The header of most events, with a 16-bit length; shorter and longer ones move the payload. */
 #define ROOM 4
 
@@ -43,4 +44,15 @@ void frame_drop(struct buf *out, size_t start) {
 	if (!out->failed) {
 		out->length = start;
 	}
+}
+
+void frame_close(struct buf *out, uint16_t code, const char *reason) {
+	size_t length = strlen(reason);
+	if (length > 123) {
+		length = 123;
+	}
+	const unsigned char head[4] = {FINAL_CLOSE, (unsigned char)(length + 2), (unsigned char)(code >> 8),
+				       (unsigned char)code};
+	buf_append(out, head, sizeof head);
+	buf_append(out, reason, length);
 }

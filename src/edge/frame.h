@@ -8,6 +8,8 @@
 size_t frame_begin(struct buf *out);
 /* Writes the header for what was appended since. */
 void frame_end(struct buf *out, size_t start);
+/* A close frame (5.5.1). `reason` is cut at 123 bytes. */
+void frame_close(struct buf *out, uint16_t code, const char *reason);
 /* Takes the room back: there is no frame. */
 void frame_drop(struct buf *out, size_t start);
 

@@ -5,7 +5,6 @@
 #include "frame.h"
 
 #define KEPT_MAX (64 * 1024)
-#define CLOSE_MS 5000
 
 int outlet_write(struct session *session, struct buf *out) {
 	struct connection *connection = session->connection;
@@ -77,5 +76,5 @@ void outlet_close(struct session *session, uint16_t code, const char *text) {
 	session->close_text = text;
 	log_info(&connection->log, "closing", LOG_I("code", code), LOG_S("why", text));
 	lws_callback_on_writable(connection->wsi);
-	connection_set_deadline(connection, CLOSE_MS, connection_kill);
+	connection_set_deadline(connection, SESSION_CLOSE_MS, connection_kill);
 }

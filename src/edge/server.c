@@ -91,8 +91,7 @@ static int dispatch(struct connection *connection, enum lws_callback_reasons rea
 	case LWS_CALLBACK_SERVER_WRITEABLE:
 		return session_writable(connection);
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-		session_peer_closes(connection);
-		return 0;
+		return session_peer_closes(connection);
 	case LWS_CALLBACK_CLOSED:
 	case LWS_CALLBACK_CLOSED_HTTP:
 		connection_closed(connection);

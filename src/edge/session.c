@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "frame.h"
 #include "message.h"
 #include "outlet.h"
 #include "turns.h"
@@ -113,27 +114,20 @@ static void heard(struct session *session) {
 
 /* --- the close ---------------------------------------------------------------------------------------------------- */
 
-/* What the callbacks return: -1, with the reason for libwebsockets to send, once everything else is out. */
-static int verdict(struct session *session) {
+/* Once everything else is out. The frame is ours: when libwebsockets 4.1 of Debian is asked to close, it closes twice and
+ * the second time hangs up before its own close frame is out. It keeps reading meanwhile, so that nothing unread resets
+ * the connection before the client has learned why; the client's close frame, or the deadline, ends it. */
+static void send_close(struct session *session) {
 	struct connection *connection = session->connection;
-	if (connection->finishing) {
-		return -1;
-	}
-	if (!session->closing || session->close_told || connection_is_blocked(connection)) {
-		return 0;
-	}
-	if (session->control.length > 0) {
-		struct buf *out = &session->edge->out;
-		edge_out_begin(out);
-		outlet_take_kept(session, out);
-		if (outlet_write(session, out) || connection_is_blocked(connection)) {
-			return connection_verdict(connection);
-		}
+	struct buf *out = &session->edge->out;
+	if (!connection->wsi || !session->closing || session->close_told || connection_is_blocked(connection)) {
+		return;
 	}
 	session->close_told = true;
-	lws_close_reason(connection->wsi, (enum lws_close_status)session->close_code,
-			 (unsigned char *)(uintptr_t)session->close_text, strlen(session->close_text));
-	return -1;
+	edge_out_begin(out);
+	outlet_take_kept(session, out);
+	frame_close(out, session->close_code, session->close_text);
+	outlet_write(session, out);
 }
 
 /* --- callbacks ---------------------------------------------------------------------------------------------------- */
@@ -217,14 +211,14 @@ int session_receive(struct connection *connection, struct str bytes) {
 	heard(session);
 	counter_add(session->edge->metrics.bytes_in, bytes.length);
 	if (session->closing) {
-		return verdict(session);
+		return 0;
 	}
 	take(session, bytes);
 	if (lws_is_final_fragment(connection->wsi) && lws_remaining_packet_payload(connection->wsi) == 0) {
 		complete(session);
 		reset_message(session);
 	}
-	return verdict(session);
+	return connection_verdict(connection);
 }
 
 int session_pong(struct connection *connection) {
@@ -243,17 +237,20 @@ int session_writable(struct connection *connection) {
 	}
 	heard(session);
 	turns_pump(session);
-	return verdict(session);
+	send_close(session);
+	return connection_verdict(connection);
 }
 
-void session_peer_closes(struct connection *connection) {
+int session_peer_closes(struct connection *connection) {
 	struct session *session = session_of(connection);
-	if (session) {
-		session->closing = true;
-		session->close_told = true;
-		turns_free(session);
-		connection_set_deadline(connection, 5000, connection_kill);
+	if (!session || session->close_told) {
+		return -1;
 	}
+	session->closing = true;
+	session->close_told = true;
+	turns_free(session);
+	connection_set_deadline(connection, SESSION_CLOSE_MS, connection_kill);
+	return 0;
 }
 
 void session_drain(struct connection *connection) {

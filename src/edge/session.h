@@ -7,6 +7,9 @@
 #include "proto/error.h"
 #include "response/engine.h"
 
+/* For the client's part of the closing handshake. */
+#define SESSION_CLOSE_MS 5000
+
 struct session {
 	uint32_t magic;
 	struct connection *connection;
@@ -36,7 +39,7 @@ struct session {
 	bool closing;
 	uint16_t close_code;
 	const char *close_text;
-	bool close_told; /* libwebsockets has the reason and sends it */
+	bool close_told; /* the close frame is out */
 
 	/* deadlines, monotonic */
 	int64_t ping_us;    /* next ping */
@@ -54,8 +57,8 @@ int session_established(struct connection *connection);
 int session_receive(struct connection *connection, struct str bytes);
 int session_pong(struct connection *connection);
 int session_writable(struct connection *connection);
-/* The client has sent a close frame: nothing more is written. */
-void session_peer_closes(struct connection *connection);
+/* The client has sent a close frame: libwebsockets answers it, unless it is the answer to ours. */
+int session_peer_closes(struct connection *connection);
 /* Says that the server is about to stop, and closes as soon as no turn runs. */
 void session_drain(struct connection *connection);
 

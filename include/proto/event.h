@@ -36,8 +36,8 @@ struct response_view {
 	int64_t created_s;
 	int64_t completed_s; /* 0: null */
 	enum response_status status;
-	const char *incomplete_reason; /* for INCOMPLETE and CANCELLED ("cancelled") */
-	const char *error_code;        /* for FAILED */
+	const char *incomplete_reason; /* for INCOMPLETE; a CANCELLED one always says "cancelled" */
+	const char *error_code;        /* for FAILED; NULL or "": internal_error */
 	const char *error_message;
 	const struct item *output;
 	size_t output_count;

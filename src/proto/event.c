@@ -45,10 +45,14 @@ const char *event_name(enum event_kind kind, enum response_status status) {
 	return names[kind];
 }
 
+static bool is_set(const char *text) {
+	return text && text[0];
+}
+
 /* A text, or null when it is empty. */
 static void write_text_or_null(struct json_writer *w, const char *key, const char *text) {
 	jw_key(w, key);
-	jw_text(w, text && text[0] ? text : NULL);
+	jw_text(w, is_set(text) ? text : NULL);
 }
 
 static void write_number_or(struct json_writer *w, const char *key, bool has, double value) {
@@ -56,13 +60,21 @@ static void write_number_or(struct json_writer *w, const char *key, bool has, do
 	jw_double(w, has ? value : 1);
 }
 
+/* Why a response was cut short, or NULL. */
+static const char *stop_reason(const struct response_view *view) {
+	if (view->status == RESPONSE_CANCELLED) {
+		return "cancelled";
+	}
+	return view->status == RESPONSE_INCOMPLETE && is_set(view->incomplete_reason) ? view->incomplete_reason : NULL;
+}
+
 static void write_ending(struct json_writer *w, const struct response_view *view) {
-	bool stopped = view->status == RESPONSE_INCOMPLETE || view->status == RESPONSE_CANCELLED;
+	const char *reason = stop_reason(view);
 	jw_key(w, "incomplete_details");
-	if (stopped && view->incomplete_reason) {
+	if (reason) {
 		jw_object(w);
 		jw_key(w, "reason");
-		jw_text(w, view->incomplete_reason);
+		jw_text(w, reason);
 		jw_object_end(w);
 	} else {
 		jw_null(w);
@@ -71,7 +83,7 @@ static void write_ending(struct json_writer *w, const struct response_view *view
 	if (view->status == RESPONSE_FAILED) {
 		jw_object(w);
 		jw_key(w, "code");
-		jw_text(w, view->error_code ? view->error_code : "internal_error");
+		jw_text(w, is_set(view->error_code) ? view->error_code : api_error_row(API_INTERNAL)->code);
 		jw_key(w, "message");
 		jw_text(w, view->error_message ? view->error_message : "");
 		jw_object_end(w);
@@ -156,7 +168,7 @@ void response_write(struct buf *out, const struct response_view *view) {
 	jw_text(&w, view->model ? view->model : "");
 	write_text_or_null(&w, "previous_response_id", view->previous_response_id);
 	jw_key(&w, "conversation");
-	if (view->conversation && view->conversation[0]) {
+	if (is_set(view->conversation)) {
 		jw_object(&w);
 		jw_key(&w, "id");
 		jw_text(&w, view->conversation);

@@ -267,7 +267,16 @@ static void test_other_ends(void **state) {
 	assert_view(&view, "cancelled", "cancelled", "");
 	assert_terminal(&view, "response.incomplete", "incomplete", "cancelled");
 	view.incomplete_reason = NULL;
+	assert_view(&view, "cancelled", "cancelled", "");
 	assert_terminal(&view, "response.incomplete", "incomplete", "cancelled");
+	/* What nobody said is null, not an empty text. */
+	view.status = RESPONSE_INCOMPLETE;
+	view.incomplete_reason = "";
+	assert_view(&view, "incomplete", "", "");
+	view.status = RESPONSE_FAILED;
+	view.error_code = "";
+	view.error_message = NULL;
+	assert_view(&view, "failed", "", "internal_error");
 }
 
 /* ResponseResource, version 2026-04-24: all of them are required. */

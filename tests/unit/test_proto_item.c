@@ -288,6 +288,27 @@ static void test_every_failing_allocation_is_an_error(void **state) {
 	json_free(&json);
 }
 
+static void test_making_items_without_memory(void **state) {
+	(void)state;
+	struct item item = {.id = "kept"};
+	for (uint64_t nth = 1; nth <= 2; nth++) {
+		mem_fail_after(nth, false);
+		assert_int_equal(item_message(&item, ROLE_USER, ITEM_COMPLETED, "msg_1", STR("x")), -1);
+		mem_fail_after(0, false);
+		assert_string_equal(item.id, "kept");
+	}
+	struct item_list list = {0};
+	assert_int_equal(item_message(&item, ROLE_USER, ITEM_COMPLETED, "msg_1", STR("x")), 0);
+	mem_fail_after(1, false);
+	assert_int_equal(item_list_add(&list, &item), -1);
+	mem_fail_after(0, false);
+	assert_int_equal(list.count, 0);
+	/* Still the caller's. */
+	assert_string_equal(item.parts[0].text, "x");
+	item_free(&item);
+	item_list_free(&list);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_messages),
@@ -299,6 +320,7 @@ int main(void) {
 		cmocka_unit_test(test_lists_move_items),
 		cmocka_unit_test(test_write_empty),
 		cmocka_unit_test(test_every_failing_allocation_is_an_error),
+		cmocka_unit_test(test_making_items_without_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -342,6 +342,18 @@ static void test_websocket(void **state) {
 		       "type is missing; send \"response.create\"");
 	assert_refused("{\"type\":\"response.cancel\",\"input\":\"x\"}", REQUEST_WEBSOCKET, API_INVALID_VALUE, "type",
 		       "type must be \"response.create\", not \"response.cancel\"");
+	assert_refused("{\"type\":[\"response.create\"]}", REQUEST_WEBSOCKET, API_INVALID_VALUE, "type",
+		       "type must be \"response.create\", not an array");
+	assert_refused("{\"type\":{}}", REQUEST_WEBSOCKET, API_INVALID_VALUE, "type",
+		       "type must be \"response.create\", not an object");
+	assert_refused("{\"type\":false}", REQUEST_WEBSOCKET, API_INVALID_VALUE, "type",
+		       "type must be \"response.create\", not false");
+	assert_refused("{\"type\":\"12345678901234567890123456789012345678901234567\"}", REQUEST_WEBSOCKET,
+		       API_INVALID_VALUE, "type",
+		       "type must be \"response.create\", not \"12345678901234567890123456789012345678901234567\"");
+	assert_refused("{\"type\":\"123456789012345678901234567890123456789012345678\"}", REQUEST_WEBSOCKET,
+		       API_INVALID_VALUE, "type",
+		       "type must be \"response.create\", not \"12345678901234567890123456789012345678901234567...\"");
 	assert_refused("{\"type\":\"response.create\",\"input\":\"x\",\"stream\":false}", REQUEST_WEBSOCKET,
 		       API_UNSUPPORTED, "stream",
 		       "stream can't be false on a WebSocket, which always streams; leave it out");

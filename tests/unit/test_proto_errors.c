@@ -110,6 +110,13 @@ static void test_event(void **state) {
 	assert_written(&out,
 		       "{\"type\":\"error\",\"status\":400,\"error\":{\"type\":\"invalid_request_error\",\"code\":"
 		       "\"unknown_event\",\"message\":\"m\",\"param\":\"type\"}}");
+	api_error_set(&error, API_OVERLOADED, NULL, "m");
+	error.retry_after_ms = 0;
+	api_error_write_event(&out, &error);
+	assert_written(&out, "{\"type\":\"error\",\"status\":503,\"error\":{\"type\":\"server_error\",\"code\":"
+			     "\"server_overloaded\",\"message\":\"m\",\"param\":null,\"retry_after_ms\":0,"
+			     "\"headers\":{\"retry-after\":\"0\",\"retry-after-ms\":\"0\"}},"
+			     "\"headers\":{\"retry-after\":\"0\",\"retry-after-ms\":\"0\"}}");
 	api_error_set(&error, API_RATE_LIMITED, NULL, "m");
 	error.retry_after_ms = 1250;
 	error.requests = (struct api_limit_state){.known = true, .limit = 100, .remaining = 0, .reset_ms = 12000};

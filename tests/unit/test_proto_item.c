@@ -100,6 +100,8 @@ static void test_refusals(void **state) {
 		 "input[0].content[0] must be an object with type and text, not a string"},
 		{USER "[{\"text\":\"x\"}]}", API_MISSING_FIELD, "input[0].content[0].type",
 		 "input[0].content[0].type is missing; send \"input_text\""},
+		{USER "[{\"type\":null,\"text\":\"x\"}]}", API_MISSING_FIELD, "input[0].content[0].type",
+		 "input[0].content[0].type is missing; send \"input_text\""},
 		{USER "[{\"type\":true}]}", API_INVALID_TYPE, "input[0].content[0].type",
 		 "input[0].content[0].type must be a string, not a boolean"},
 		{USER "[{\"type\":\"input_text\",\"text\":\"x\"},{\"type\":\"input_image\"}]}", API_UNSUPPORTED,

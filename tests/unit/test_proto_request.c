@@ -367,8 +367,8 @@ static void test_settings_go_to_the_store_and_back(void **state) {
 	(void)state;
 	static const char *const texts[] = {
 		"{\"store\":true}",
-		"{\"model\":\"a \\\"b\\\"\",\"instructions\":\"\xE2\x82\xAC\\n\",\"metadata\":{\"k\":\"v\"},\"temperature\":0.1,"
-		"\"top_p\":0.30000000000000004,\"max_output_tokens\":9007199254740991,\"store\":false}",
+		("{\"model\":\"a \\\"b\\\"\",\"instructions\":\"\xE2\x82\xAC\\n\",\"metadata\":{\"k\":\"v\"},\"temperature\":0.1,"
+		 "\"top_p\":0.30000000000000004,\"max_output_tokens\":9007199254740991,\"store\":false}"),
 		"{\"instructions\":\"\",\"metadata\":{},\"temperature\":0,\"store\":true}",
 	};
 	for (size_t i = 0; i < COUNT(texts); i++) {

@@ -34,7 +34,7 @@ struct response_view {
 	const char *model;
 	const struct request_settings *settings;
 	int64_t created_s;
-	int64_t completed_s; /* 0: null */
+	int64_t completed_s; /* when it ended; shown of a COMPLETED response only. 0: not yet */
 	enum response_status status;
 	const char *incomplete_reason; /* for INCOMPLETE; a CANCELLED one always says "cancelled" */
 	const char *error_code;        /* for FAILED; NULL or "": internal_error */

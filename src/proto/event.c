@@ -156,7 +156,7 @@ void response_write(struct buf *out, const struct response_view *view) {
 	jw_key(&w, "created_at");
 	jw_int(&w, view->created_s);
 	jw_key(&w, "completed_at");
-	if (view->completed_s > 0) {
+	if (view->status == RESPONSE_COMPLETED && view->completed_s > 0) {
 		jw_int(&w, view->completed_s);
 	} else {
 		jw_null(&w);

@@ -19,6 +19,11 @@ const FLAGS = [
 	'--disable-sync',
 ];
 
+/** Whether docs/screenshot.png is to be renewed. */
+export const renewScreenshot = process.env.SLUICE_UPDATE_SCREENSHOT === '1';
+// The server inherits the environment, and takes a SLUICE_ name that is none of its settings for a mistake.
+delete process.env.SLUICE_UPDATE_SCREENSHOT;
+
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
 
@@ -35,21 +40,31 @@ export async function screenshotPath(name) {
 /** Server, upstream and browser of one test file. */
 export class Stand {
 	/** `settings`: over those of the harness. `throughRelay`: the browser comes through a relay that can be cut. */
-	static async open({ settings = {}, throughRelay = false } = {}) {
+	static async open(options) {
 		const stand = new Stand();
-		stand.upstream = await startUpstream();
-		// Two models make the page offer a choice; the tests of one conversation need none.
-		stand.upstream.models = ['fake'];
-		if (throughRelay) {
-			stand.relay = await new Relay().start();
-			settings = { ...settings, server: { ...settings.server, origins: stand.relay.origin } };
+		try {
+			await stand.#open(options);
+		} catch (error) {
+			// What has been started already would keep the test process alive.
+			await stand.close();
+			throw error;
 		}
-		stand.server = await startServer({ upstream: stand.upstream, settings });
-		if (stand.relay) {
-			stand.relay.port = stand.server.port;
-		}
-		stand.browser = await launch();
 		return stand;
+	}
+
+	async #open({ settings = {}, throughRelay = false } = {}) {
+		this.upstream = await startUpstream();
+		// Two models make the page offer a choice; the tests of one conversation need none.
+		this.upstream.models = ['fake'];
+		if (throughRelay) {
+			this.relay = await new Relay().start();
+			settings = { ...settings, server: { ...settings.server, origins: this.relay.origin } };
+		}
+		this.server = await startServer({ upstream: this.upstream, settings });
+		if (this.relay) {
+			this.relay.port = this.server.port;
+		}
+		this.browser = await launch();
 	}
 
 	get origin() {

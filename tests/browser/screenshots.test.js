@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { after, before, test } from '../lib/test.js';
 import { gate, reply } from '../lib/upstream.js';
-import { DESKTOP, PHONE, screenshotPath, Stand } from './browser.js';
+import { DESKTOP, PHONE, renewScreenshot, screenshotPath, Stand } from './browser.js';
 
 const DOCS = fileURLToPath(new URL('../../docs', import.meta.url));
 const ANSWER = `A lock is a chamber with a gate at each end. It lifts a boat from one level of water to another:
@@ -99,7 +99,7 @@ for (const theme of ['light', 'dark']) {
 	test(`pictures: ${theme}, phone`, () => tour(theme, 'phone', { viewport: PHONE, isMobile: true, hasTouch: true }));
 	test(`pictures: ${theme}, desktop`, async () => {
 		const finished = await tour(theme, 'desktop', { viewport: DESKTOP });
-		if (process.env.SLUICE_UPDATE_SCREENSHOT === '1' && theme === 'light') {
+		if (renewScreenshot && theme === 'light') {
 			await mkdir(DOCS, { recursive: true });
 			await copyFile(finished, path.join(DOCS, 'screenshot.png'));
 		}

@@ -110,6 +110,29 @@ test('a reload in mid-answer shows what is there and then the rest', async () =>
 	await visitor.context.close();
 });
 
+test('when the server is killed in mid-answer the page waits for it and marks what was left unfinished', async () => {
+	const visitor = await stand.user('rear');
+	stand.upstream.on('kill me', reply.stalls(['All ', 'that ', 'came.']));
+	await visitor.send('kill me');
+	await visitor.reads('All that came.');
+	await stand.server.kill();
+	await visitor.page.locator('#link[data-state="waiting"]').waitFor();
+	await visitor.reads('All that came.');
+
+	await stand.server.restart();
+	stand.relay.port = stand.server.port;
+	await visitor.page.locator('#link[data-state="open"]').waitFor({ state: 'attached' });
+	await visitor.lastAnswer.locator('.note', { hasText: 'This answer is not complete.' }).waitFor();
+	const [[, question], [, kept]] = await visitor.transcript();
+	assert.equal(question, 'kill me');
+	// What was checkpointed may be a fraction of a second behind what was seen.
+	assert.ok('All that came.'.startsWith(kept.trim()), `kept: ${kept}`);
+	await visitor.ask('and now?');
+	await visitor.reads('You said: and now?');
+	visitor.wasCalm({ except: [UNREACHABLE] });
+	await visitor.context.close();
+});
+
 test('too many messages: the page says when to come back', async () => {
 	const tight = await Stand.open({ settings: { limits: { requests_per_minute: 6, burst: 20 } } });
 	try {

@@ -88,20 +88,12 @@ int auth_load(struct auth *auth, auth_done_fn *done, void *owner, struct err *er
 	return auth->load ? 0 : err_set(err, ERR_MEMORY, "out of memory");
 }
 
-void auth_principal_fill(struct principal *who, const struct auth_credential *credential) {
-	memset(who, 0, sizeof *who);
-	memcpy(who->user, credential->user->row.id, sizeof who->user);
-	memcpy(who->name, credential->user->row.name, sizeof who->name);
-	memcpy(who->credential, credential->row.id, sizeof who->credential);
-	who->expires_ms = credential->row.expires_ms;
-}
-
 static int check(struct auth *auth, enum store_credential_kind kind, struct str presented, struct principal *who) {
 	const struct auth_credential *credential = auth_table_prove(auth->table, kind, presented, auth_now_ms(auth));
 	if (!credential) {
 		return -1;
 	}
-	auth_principal_fill(who, credential);
+	auth_credential_principal(credential, who);
 	return 0;
 }
 

@@ -66,7 +66,7 @@ static void change_written(void *owner, const struct err *failure) {
 		}
 		const struct auth_credential *credential = auth_table_find(change->auth->table, change->row.id);
 		if (credential) {
-			auth_principal_fill(&who, credential);
+			auth_credential_principal(credential, &who);
 		}
 	}
 	/* Of two that race for one sign-in address the store lets one win; the other learns what any late one learns. */

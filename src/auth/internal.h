@@ -22,8 +22,6 @@ static inline int64_t auth_now_ms(const struct auth *auth) {
 	return clock_wall_ms(auth->deps.clock);
 }
 
-void auth_principal_fill(struct principal *who, const struct auth_credential *credential);
-
 /* Takes what has expired out of memory and out of the store; if the store fails, the next load tries again. */
 void auth_change_purge(struct auth *auth);
 void auth_change_cancel_all(struct auth *auth);

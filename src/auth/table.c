@@ -188,3 +188,11 @@ struct auth_credential *auth_table_prove(const struct auth_table *table, enum st
 	}
 	return credential;
 }
+
+void auth_credential_principal(const struct auth_credential *credential, struct principal *who) {
+	memset(who, 0, sizeof *who);
+	memcpy(who->user, credential->user->row.id, sizeof who->user);
+	memcpy(who->name, credential->user->row.name, sizeof who->name);
+	memcpy(who->credential, credential->row.id, sizeof who->credential);
+	who->expires_ms = credential->row.expires_ms;
+}

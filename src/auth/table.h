@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "auth/auth.h"
 #include "base/list.h"
 #include "base/str.h"
 #include "seal/keyring.h"
@@ -43,6 +44,8 @@ const struct list *auth_table_credentials(const struct auth_table *table); /* th
 bool auth_credential_is_expired(const struct auth_credential *credential, int64_t now_ms);
 /* Neither expired nor revoked. */
 bool auth_credential_holds(const struct auth_credential *credential, int64_t now_ms);
+/* Who it proves, as callers see it. */
+void auth_credential_principal(const struct auth_credential *credential, struct principal *who);
 
 /* What is stored of a secret. */
 void auth_table_hash(const struct auth_table *table, struct str secret, uint8_t hash[static STORE_HASH_SIZE]);

@@ -48,7 +48,7 @@ int config_base_url(const struct config *config, const char *listening, struct b
 		return out->failed ? err_set(err, ERR_MEMORY, "out of memory") : 0;
 	}
 	char host[CONFIG_HOST_SIZE];
-	uint16_t port;
+	uint16_t port = 0;
 	if (config_address_split(listening ? listening : config->server.listen, host, &port, err)) {
 		return -1;
 	}

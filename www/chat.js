@@ -8,9 +8,9 @@ import { ConnectionLost } from './sluice.js';
 import { AnswerView, duration, questionView } from './transcript.js';
 
 const STARTERS = [
-	'My name is Ada. Please remember it.',
-	'Explain how a canal lock works.',
-	'Show me a small C program.',
+	'What can you do?',
+	'Tell me a story of 150 words.',
+	'Show me what Markdown can do.',
 ];
 const FIRST_POLL_MS = 500;
 const LONGEST_POLL_MS = 5_000;

@@ -54,8 +54,8 @@ export class Stand {
 
 	async #open({ settings = {}, throughRelay = false } = {}) {
 		this.upstream = await startUpstream();
-		// Two models make the page offer a choice; the tests of one conversation need none.
-		this.upstream.models = ['fake'];
+		// Two models would make the page offer a choice.
+		this.upstream.models = [settings.upstream?.model ?? 'fake'];
 		if (throughRelay) {
 			this.relay = await new Relay().start();
 			settings = { ...settings, server: { ...settings.server, origins: this.relay.origin } };

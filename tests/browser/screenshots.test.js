@@ -35,7 +35,7 @@ const READERS = {
 
 let stand;
 before(async () => {
-	stand = await Stand.open();
+	stand = await Stand.open({ settings: { upstream: { model: 'your-model' } } });
 	stand.upstream.on('canal lock', reply.says(ANSWER.match(/\S+\s*/g)));
 	stand.upstream.on('does not work', reply.fails(401));
 });

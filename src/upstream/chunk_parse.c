@@ -136,14 +136,14 @@ static int read_root(const struct json *root, struct buf *scratch, struct chat_c
 		read_error(error, chunk);
 		return 0;
 	}
+	const struct json *choices = json_get(root, "choices");
+	if (!is_absent(choices)) {
+		return read_choices(choices, scratch, chunk, err);
+	}
 	/* The same error without the wrapping. */
 	if (str_is(json_str(json_get(root, "object")), "error")) {
 		read_error(root, chunk);
 		return 0;
-	}
-	const struct json *choices = json_get(root, "choices");
-	if (!is_absent(choices)) {
-		return read_choices(choices, scratch, chunk, err);
 	}
 	return is_object(usage) ? 0 : err_set(err, ERR_INVALID, "a chunk has no choices");
 }

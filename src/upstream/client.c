@@ -15,7 +15,7 @@
 
 /* Transfers of one multi handle. Over TLS a handle of its own costs a set of CA certificates, and HTTP/2 needs few
  * connections anyway. */
-#define SHARD_SIZE 32
+#define SHARD_SIZE 64
 #define SHARD_SIZE_TLS 256
 /* An error answer is read so far. */
 #define MAX_ERROR_BODY 16384

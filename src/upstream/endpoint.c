@@ -7,7 +7,7 @@
 
 #define KEY_HEADER "Authorization: Bearer "
 /* One read takes what a few hundred tokens need; libcurl holds a buffer of this size per transfer. */
-#define READ_SIZE 4096L
+#define READ_SIZE 2048L
 #define MODELS_TIMEOUT_MS 15000L
 
 struct endpoint {

@@ -53,9 +53,9 @@ struct world {
 	int port;
 	const struct answer *answers;
 	size_t answer_count;
-	const char *models;      /* the whole answer to GET /models */
-	size_t requests;         /* for completions */
-	size_t accepted, closed; /* connections; closed by the client */
+	const char *models;             /* the whole answer to GET /models */
+	size_t requests;                /* for completions */
+	size_t accepted, closed, ended; /* connections; closed by the client; by either side */
 	struct buf last_request;
 
 	struct metrics *metrics;
@@ -84,6 +84,7 @@ static void peer_close(struct peer *peer);
 
 static inline void on_peer_closed(uv_handle_t *handle) {
 	struct peer *peer = handle->data;
+	peer->world->ended++;
 	free(peer);
 }
 
@@ -142,10 +143,10 @@ static inline size_t request_length(struct str bytes) {
 static inline void peer_answer(struct peer *peer, struct str request) {
 	struct world *world = peer->world;
 	static const struct answer models_of_none = {
-		.bytes = HEAD("404 Not Found", "text/plain") "Content-Length: 0\r\n\r\n", .then = THEN_HOLD};
+		.bytes = HEAD("404 Not Found", "text/plain") "Connection: close\r\n\r\n"};
 	static struct answer models_answer;
 	if (str_starts(request, "GET ")) {
-		models_answer = (struct answer){.bytes = world->models, .then = THEN_HOLD};
+		models_answer = (struct answer){.bytes = world->models};
 		peer->answer = world->models ? &models_answer : &models_of_none;
 	} else {
 		size_t n = world->requests < world->answer_count ? world->requests : world->answer_count - 1;

@@ -92,6 +92,19 @@ struct engine_start {
 int engine_create(struct engine *engine, const struct engine_start *start, struct cursor *cursor,
                   const struct cursor_sink *sink, void *owner, struct api_error *error);
 
+struct engine_watch {
+	const char *owner; /* user id */
+	struct str id;     /* of the response */
+	uint32_t next;     /* the event wanted first: starting_after + 1, or 0 */
+	const struct log *log;
+};
+
+/* Opens a cursor on a response that runs, or on one that ended, which is then read from the store and replayed event for
+ * event. -1 with an error that can be told at once; else `sink` hears of it, `refused` included: no such response of this
+ * user, a number past the end. On a response that has ended, `ready` comes also when no event is left to read. */
+int engine_watch(struct engine *engine, const struct engine_watch *watch, struct cursor *cursor,
+                 const struct cursor_sink *sink, void *owner, struct api_error *error);
+
 /* The models that a request may name, as upstream_models gives them: for GET /v1/models. */
 size_t engine_models(struct engine *engine, char *const **names);
 /* Whether the upstream's model list was ever read: told by /readyz. */

@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "failure.h"
+#include "replay.h"
 #include "response.h"
 
 #define MODELS_MAX_AGE_MS 60000
@@ -145,6 +147,30 @@ int engine_create(struct engine *engine, const struct engine_start *start, struc
 free_request:
 	request_free(start->request);
 	return result;
+}
+
+int engine_watch(struct engine *engine, const struct engine_watch *watch, struct cursor *cursor,
+		 const struct cursor_sink *sink, void *owner, struct api_error *error) {
+	struct response *response = engine_find(engine, watch->owner, watch->id);
+	char id[ID_SIZE];
+	if (response && watch->next > response_shown(response)) {
+		failure_past_the_end(response_shown(response), error);
+		return -1;
+	}
+	if (response) {
+		cursor_open(cursor, response, watch->next, sink, owner);
+		return 0;
+	}
+	if (id_copy(id, watch->id)) {
+		return api_error_set(error, API_RESPONSE_NOT_FOUND, "response_id", NULL);
+	}
+	response = replay_start(&engine->registry, &engine->deps, watch->owner, id, watch->log);
+	if (!response) {
+		return api_error_set(error, API_OVERLOADED, NULL, NULL);
+	}
+	cursor_open(cursor, response, watch->next, sink, owner);
+	response_release(response);
+	return 0;
 }
 
 struct response *engine_find(struct engine *engine, const char *owner, struct str id) {

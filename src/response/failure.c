@@ -50,3 +50,19 @@ void failure_of_parent(const struct err *err, const char *parent, struct api_err
 		failure_of_store(err, error);
 	}
 }
+
+void failure_of_response(const struct err *err, struct api_error *error) {
+	if (err->code == ERR_NOT_FOUND) {
+		api_error_set(error, API_RESPONSE_NOT_FOUND, "response_id", NULL);
+	} else if (err->code == ERR_CONFLICT) {
+		api_error_set(error, API_RESPONSE_NOT_ACTIVE, "response_id", NULL);
+	} else {
+		failure_of_store(err, error);
+	}
+}
+
+void failure_past_the_end(uint32_t count, struct api_error *error) {
+	api_error_set(error, API_INVALID_VALUE, "starting_after",
+		      "starting_after must be the number of an event that was sent: at most %lld so far.",
+		      (long long)count - 1);
+}

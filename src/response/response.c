@@ -1,135 +1,12 @@
 #include "response.h"
 
-#include <string.h>
-
 #include "base/mem.h"
 #include "base/str.h"
 #include "context.h"
 #include "failure.h"
 
-static const char *const state_names[STATE_COUNT] = {
-	"accepted",  "loading",    "connecting", "streaming", "committing",
-	"completed", "incomplete", "failed",     "cancelled", "refused",
-};
-
-#define TO(state) (1u << (state))
-#define ENDS (TO(STATE_COMPLETED) | TO(STATE_INCOMPLETE) | TO(STATE_FAILED) | TO(STATE_CANCELLED))
-
-/* Where each state may go. A response that nobody can read any more ends without a commit. */
-static const uint32_t transitions[STATE_COUNT] = {
-	[STATE_ACCEPTED] = TO(STATE_LOADING) | TO(STATE_CONNECTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
-	[STATE_LOADING] = TO(STATE_CONNECTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
-	[STATE_CONNECTING] = TO(STATE_STREAMING) | TO(STATE_COMMITTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
-	[STATE_STREAMING] = TO(STATE_COMMITTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
-	[STATE_COMMITTING] = ENDS | TO(STATE_REFUSED),
-};
-
-static bool response_move(struct response *r, enum response_state to) {
-	if (!(transitions[r->state] & TO(to))) {
-		log_error(&r->log, "response may not move", LOG_S("from", state_names[r->state]),
-			  LOG_S("to", state_names[to]));
-		return false;
-	}
-	log_debug(&r->log, "response moves", LOG_S("from", state_names[r->state]), LOG_S("to", state_names[to]));
-	r->state = to;
-	return true;
-}
-
 static int64_t now_us(const struct response *r) {
 	return clock_monotonic_us(r->deps->clock);
-}
-
-/* --- its memory ----------------------------------------------------------------------------------------------------- */
-
-struct response *response_new(struct registry *registry, const struct engine_deps *deps,
-			      const struct engine_start *start, const char *model) {
-	struct response *r = mem_zalloc(sizeof *r);
-	if (!r) {
-		return NULL;
-	}
-	r->references = 1;
-	r->registry = registry;
-	r->deps = deps;
-	r->created_ms = clock_wall_ms(deps->clock);
-	r->started_us = now_us(r);
-	list_init(&r->cursors);
-	id_make(r->id, "resp", r->created_ms);
-	id_make(r->item_id, "msg", r->created_ms);
-	str_copy_cut(r->owner, sizeof r->owner, str_of(start->owner));
-	str_copy_cut(r->model, sizeof r->model, str_of(model));
-	memcpy(r->parent_id, start->request->previous_response_id, sizeof r->parent_id);
-	r->settings = start->request->settings;
-	r->input = start->request->input;
-	*start->request = (struct request){0};
-	r->parent = turn_hold(start->parent);
-	r->conversation = r->settings.store ? conversation_hold(start->parent_conversation) : NULL;
-	r->status = RESPONSE_IN_PROGRESS;
-	log_child(&r->log, start->log, "response", r->id);
-	return r;
-}
-
-static void response_free(struct response *r) {
-	registry_undefer(&r->step);
-	registry_undefer(&r->notice);
-	conversation_cancel(&r->loading);
-	conversation_cancel(&r->beginning);
-	conversation_cancel(&r->finishing);
-	upstream_cancel(&r->call);
-	request_settings_free(&r->settings);
-	item_list_free(&r->input);
-	item_free(&r->output);
-	turn_release(&r->parent);
-	turn_release(&r->turn);
-	conversation_release(&r->conversation);
-	event_log_free(&r->events);
-	mem_free(r->error_message);
-	mem_free(r);
-}
-
-void response_hold(struct response *r) {
-	r->references++;
-}
-
-void response_release(struct response *r) {
-	if (--r->references == 0) {
-		response_free(r);
-	}
-}
-
-/* --- its watchers --------------------------------------------------------------------------------------------------- */
-
-uint32_t response_shown(const struct response *r) {
-	return r->shown ? r->events.count : 0;
-}
-
-/* A sink may close its cursor, or any other one of this response, from within the callback. */
-static void notify(struct response *r) {
-	struct list waiting;
-	list_init(&waiting);
-	response_hold(r);
-	while (!list_empty(&r->cursors)) {
-		struct list *node = r->cursors.next;
-		list_remove(node);
-		list_append(&waiting, node);
-	}
-	while (!list_empty(&waiting)) {
-		struct cursor *cursor = container_of(waiting.next, struct cursor, link);
-		list_remove(&cursor->link);
-		list_append(&r->cursors, &cursor->link);
-		if (!cursor->told && cursor->next < response_shown(r)) {
-			cursor->told = true;
-			cursor->sink->ready(cursor);
-		}
-	}
-	response_release(r);
-}
-
-static void on_notice(struct deferred *notice) {
-	notify(container_of(notice, struct response, notice));
-}
-
-void response_notify_later(struct response *r) {
-	registry_defer(r->registry, &r->notice, on_notice);
 }
 
 /* --- its end -------------------------------------------------------------------------------------------------------- */
@@ -153,13 +30,7 @@ static void refuse(struct response *r, const struct api_error *error) {
 	conversation_cancel(&r->loading);
 	conversation_cancel(&r->finishing);
 	log_info(&r->log, "response refused", LOG_S("code", api_error_row(error->code)->code));
-	while (!list_empty(&r->cursors)) {
-		struct cursor *cursor = container_of(r->cursors.next, struct cursor, link);
-		list_remove(&cursor->link);
-		cursor->response = NULL;
-		cursor->sink->refused(cursor, error);
-		response_release(r);
-	}
+	response_tell_refused(r, error);
 	leave_registry(r);
 }
 
@@ -174,13 +45,7 @@ static void become_turn(struct response *r) {
 }
 
 static void end(struct response *r) {
-	static const enum response_state ends[] = {
-		[RESPONSE_COMPLETED] = STATE_COMPLETED,
-		[RESPONSE_INCOMPLETE] = STATE_INCOMPLETE,
-		[RESPONSE_FAILED] = STATE_FAILED,
-		[RESPONSE_CANCELLED] = STATE_CANCELLED,
-	};
-	if (!response_move(r, ends[r->status])) {
+	if (!response_move(r, response_end_state(r->status))) {
 		return;
 	}
 	event_log_append(&r->events, EVENT_TERMINAL, 0);
@@ -191,7 +56,7 @@ static void end(struct response *r) {
 		 LOG_I("input_tokens", r->usage.known ? r->usage.input_tokens : -1),
 		 LOG_I("output_tokens", r->usage.known ? r->usage.output_tokens : -1),
 		 LOG_I("ms", (now_us(r) - r->started_us) / 1000));
-	notify(r);
+	response_notify(r);
 	leave_registry(r);
 }
 
@@ -276,7 +141,7 @@ static void commit(struct response *r) {
 	if (!response_move(r, STATE_COMMITTING)) {
 		return;
 	}
-	notify(r);
+	response_notify(r);
 	if (!is_stored(r)) {
 		end(r);
 	} else if (write_end(r)) {
@@ -356,7 +221,7 @@ static void on_flush(void *owner) {
 		return;
 	}
 	counter_add(r->registry->metrics.deltas, 1);
-	notify(r);
+	response_notify(r);
 }
 
 /* A stream that broke off after it had begun is kept and marked; one that never began has failed. */
@@ -443,12 +308,16 @@ static void on_begun(void *owner, const struct err *err) {
 		return;
 	}
 	r->shown = true;
-	notify(r);
+	response_notify(r);
 }
 
 static int write_begin(struct response *r, struct err *err) {
 	if (!r->conversation) {
-		r->conversation = conversation_start(r->deps->conversations, r->owner, err);
+		struct conversation *fresh = conversation_start(r->deps->conversations, r->owner, err);
+		if (!fresh) {
+			return -1;
+		}
+		response_set_conversation(r, fresh);
 	}
 	if (r->conversation) {
 		struct conversation_entry entry = entry_of(r);
@@ -472,7 +341,7 @@ static void connect_upstream(struct response *r) {
 	}
 	if (!is_stored(r)) {
 		r->shown = true;
-		notify(r);
+		response_notify(r);
 	}
 }
 
@@ -487,7 +356,7 @@ static void on_context(void *owner, struct conversation *conversation, struct tu
 	}
 	r->parent = turn;
 	if (is_stored(r)) {
-		r->conversation = conversation;
+		response_set_conversation(r, conversation);
 	} else {
 		conversation_release(&conversation);
 	}

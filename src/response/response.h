@@ -8,6 +8,7 @@
 #include "response/engine.h"
 
 enum response_state {
+	STATE_READING,    /* an ended one is being read from the store, to be replayed */
 	STATE_ACCEPTED,   /* made; its first step runs from the loop */
 	STATE_LOADING,    /* the turns before it are being read */
 	STATE_CONNECTING, /* the upstream was asked; that it began is being written */
@@ -37,6 +38,7 @@ struct response {
 	int64_t created_ms;
 	int64_t started_us; /* monotonic, for the time to the first text */
 
+	char conversation_id[ID_SIZE];     /* "" if not stored, or not known yet */
 	struct turn *parent;               /* held; NULL for a first turn */
 	struct conversation *conversation; /* held; NULL while unknown, or not stored */
 	struct turn *turn;                 /* held; once it ended */
@@ -70,6 +72,16 @@ void response_release(struct response *response);
 void response_stop(struct response *response, enum response_status status, const char *reason);
 /* Nobody watches any more. */
 void response_abandon(struct response *response);
+/* Tells the cursors that there is something to read. They may be closed from within. */
+void response_notify(struct response *response);
+/* Tells every cursor that the response is not to be had, and closes them. */
+void response_tell_refused(struct response *response, const struct api_error *error);
+/* Takes the reference over. */
+void response_set_conversation(struct response *response, struct conversation *conversation);
+/* Checks a move against the table, logs it, and makes it. False: not allowed. */
+bool response_move(struct response *response, enum response_state to);
+/* The state that a status ends in. */
+enum response_state response_end_state(enum response_status status);
 /* How many events a cursor may read now. */
 uint32_t response_shown(const struct response *response);
 /* Tells the cursors from the loop. */

@@ -13,7 +13,7 @@ static void refresh_output(struct response *r) {
 static void fill_view(const struct response *r, struct response_view *view) {
 	*view = (struct response_view){
 		.id = r->id,
-		.conversation = r->conversation ? conversation_id(r->conversation) : NULL,
+		.conversation = r->conversation_id,
 		.previous_response_id = r->parent_id,
 		.model = r->model,
 		.settings = &r->settings,

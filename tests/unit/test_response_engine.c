@@ -369,6 +369,75 @@ static void unstored_turns_continue_from_memory_only(void **state) {
 	stage_close(&stage);
 }
 
+static int watch_from(struct stage *stage, struct watcher *w, const char *owner, const char *id, uint32_t next) {
+	const struct engine_watch from = {owner, str_of(id), next, &stage->vessel.log};
+	int result = engine_watch(stage->engine, &from, &w->cursor, &watch, w, &w->error);
+	assert_int_equal(w->readies, 0);
+	if (result == 0) {
+		wait_for(stage, w);
+	}
+	return result;
+}
+
+/* What a replay gives from event `next` on is what is left of the first time. */
+static void an_ended_response_replays_as_it_streamed(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM HELLO, .piece = 40});
+	struct watcher w = {0};
+	create(&stage, &w, "Hi", NULL, true);
+	wait_for(&stage, &w);
+	const char *rest = buf_text(&w.events);
+	for (uint32_t next = 0; next <= w.count; next++) {
+		struct watcher again = {0};
+		assert_int_equal(watch_from(&stage, &again, OWNER, w.id, next), 0);
+		assert_false(again.refused);
+		assert_string_equal(buf_text(&again.events), rest);
+		rest = next < w.count ? strchr(rest, '\n') + 1 : rest;
+		drop(&again);
+	}
+	struct watcher past = {0}, stranger = {0}, unknown = {0};
+	watch_from(&stage, &past, OWNER, w.id, (uint32_t)w.count + 1);
+	assert_true(past.refused);
+	assert_string_equal(past.error.param, "starting_after");
+	watch_from(&stage, &stranger, "user_b", w.id, 0);
+	assert_true(stranger.refused);
+	assert_int_equal(stranger.error.code, API_RESPONSE_NOT_FOUND);
+	watch_from(&stage, &unknown, OWNER, "resp_unknown", 0);
+	assert_int_equal(unknown.error.code, API_RESPONSE_NOT_FOUND);
+	drop(&w);
+	stage_close(&stage);
+}
+
+static void failed_and_cut_responses_replay_too(void **state) {
+	(void)state;
+	STAGE({.bytes = CLOSED("500 Internal Server Error", "text/plain", "no")}, {.bytes = STREAM DELTA("Hel")});
+	for (int i = 0; i < 2; i++) {
+		struct watcher w = {0}, again = {0};
+		create(&stage, &w, "Hi", NULL, true);
+		wait_for(&stage, &w);
+		assert_int_equal(watch_from(&stage, &again, OWNER, w.id, 0), 0);
+		assert_string_equal(buf_text(&again.events), buf_text(&w.events));
+		drop(&w);
+		drop(&again);
+	}
+	stage_close(&stage);
+}
+
+static void a_closed_replay_is_never_heard_of(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM HELLO});
+	struct watcher w = {0}, gone = {0};
+	create(&stage, &w, "Hi", NULL, true);
+	wait_for(&stage, &w);
+	const struct engine_watch from = {OWNER, str_of(w.id), 0, &stage.vessel.log};
+	assert_int_equal(engine_watch(stage.engine, &from, &gone.cursor, &watch, &gone, &gone.error), 0);
+	cursor_close(&gone.cursor);
+	drop(&w);
+	stage_close(&stage);
+	assert_int_equal(gone.readies, 0);
+	assert_false(gone.refused);
+}
+
 static bool idle_seen;
 
 static void on_engine_idle(void *owner) {
@@ -443,6 +512,9 @@ int main(void) {
 		cmocka_unit_test(stored_and_alone_it_goes_on),
 		cmocka_unit_test(a_lagging_cursor_reads_the_same),
 		cmocka_unit_test(unstored_turns_continue_from_memory_only),
+		cmocka_unit_test(an_ended_response_replays_as_it_streamed),
+		cmocka_unit_test(failed_and_cut_responses_replay_too),
+		cmocka_unit_test(a_closed_replay_is_never_heard_of),
 		cmocka_unit_test(draining_refuses_and_interrupts),
 		cmocka_unit_test(memory_out_at_every_point_is_an_answer),
 	};

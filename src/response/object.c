@@ -1,0 +1,107 @@
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "response.h"
+
+static const char *const state_names[STATE_COUNT] = {
+	"reading",   "accepted",   "loading", "connecting", "streaming", "committing",
+	"completed", "incomplete", "failed",  "cancelled",  "refused",
+};
+
+#define TO(state) (1u << (state))
+#define ENDS (TO(STATE_COMPLETED) | TO(STATE_INCOMPLETE) | TO(STATE_FAILED) | TO(STATE_CANCELLED))
+
+/* Where each state may go. A response that nobody can read any more ends without a commit. */
+static const uint32_t transitions[STATE_COUNT] = {
+	[STATE_READING] = ENDS | TO(STATE_REFUSED),
+	[STATE_ACCEPTED] = TO(STATE_LOADING) | TO(STATE_CONNECTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
+	[STATE_LOADING] = TO(STATE_CONNECTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
+	[STATE_CONNECTING] = TO(STATE_STREAMING) | TO(STATE_COMMITTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
+	[STATE_STREAMING] = TO(STATE_COMMITTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
+	[STATE_COMMITTING] = ENDS | TO(STATE_REFUSED),
+};
+
+bool response_move(struct response *r, enum response_state to) {
+	if (!(transitions[r->state] & TO(to))) {
+		log_error(&r->log, "response may not move", LOG_S("from", state_names[r->state]),
+			  LOG_S("to", state_names[to]));
+		return false;
+	}
+	log_debug(&r->log, "response moves", LOG_S("from", state_names[r->state]), LOG_S("to", state_names[to]));
+	r->state = to;
+	return true;
+}
+
+enum response_state response_end_state(enum response_status status) {
+	static const enum response_state ends[] = {
+		[RESPONSE_COMPLETED] = STATE_COMPLETED,
+		[RESPONSE_INCOMPLETE] = STATE_INCOMPLETE,
+		[RESPONSE_FAILED] = STATE_FAILED,
+		[RESPONSE_CANCELLED] = STATE_CANCELLED,
+	};
+	return ends[status];
+}
+
+void response_set_conversation(struct response *r, struct conversation *conversation) {
+	r->conversation = conversation;
+	str_copy_cut(r->conversation_id, sizeof r->conversation_id, str_of(conversation_id(conversation)));
+}
+
+struct response *response_new(struct registry *registry, const struct engine_deps *deps,
+			      const struct engine_start *start, const char *model) {
+	struct response *r = mem_zalloc(sizeof *r);
+	if (!r) {
+		return NULL;
+	}
+	r->references = 1;
+	r->state = STATE_ACCEPTED;
+	r->registry = registry;
+	r->deps = deps;
+	r->created_ms = clock_wall_ms(deps->clock);
+	r->started_us = clock_monotonic_us(deps->clock);
+	list_init(&r->cursors);
+	id_make(r->id, "resp", r->created_ms);
+	id_make(r->item_id, "msg", r->created_ms);
+	str_copy_cut(r->owner, sizeof r->owner, str_of(start->owner));
+	str_copy_cut(r->model, sizeof r->model, str_of(model));
+	memcpy(r->parent_id, start->request->previous_response_id, sizeof r->parent_id);
+	r->settings = start->request->settings;
+	r->input = start->request->input;
+	*start->request = (struct request){0};
+	r->parent = turn_hold(start->parent);
+	if (r->settings.store && start->parent_conversation) {
+		response_set_conversation(r, conversation_hold(start->parent_conversation));
+	}
+	r->status = RESPONSE_IN_PROGRESS;
+	log_child(&r->log, start->log, "response", r->id);
+	return r;
+}
+
+static void response_free(struct response *r) {
+	registry_undefer(&r->step);
+	registry_undefer(&r->notice);
+	conversation_cancel(&r->loading);
+	conversation_cancel(&r->beginning);
+	conversation_cancel(&r->finishing);
+	upstream_cancel(&r->call);
+	request_settings_free(&r->settings);
+	item_list_free(&r->input);
+	item_free(&r->output);
+	turn_release(&r->parent);
+	turn_release(&r->turn);
+	conversation_release(&r->conversation);
+	event_log_free(&r->events);
+	mem_free(r->error_message);
+	mem_free(r);
+}
+
+void response_hold(struct response *r) {
+	r->references++;
+}
+
+void response_release(struct response *r) {
+	if (--r->references == 0) {
+		response_free(r);
+	}
+}

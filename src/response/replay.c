@@ -1,0 +1,112 @@
+#include "replay.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "failure.h"
+
+static int take_items(struct response *r, struct stored_response *stored) {
+	if (stored->output.count) {
+		str_copy_cut(r->item_id, sizeof r->item_id, str_of(stored->output.items[0].id));
+	}
+	r->turn = turn_new(NULL, r->id, &stored->input, &stored->output);
+	return r->turn ? 0 : -1;
+}
+
+static int take_events(struct response *r, const struct stored_response *stored, struct err *err) {
+	struct buf text = BUF_INIT;
+	for (size_t i = 0; i < stored->output.count; i++) {
+		item_append_text(&stored->output.items[i], &text);
+	}
+	int result = text.failed ? err_set(err, ERR_MEMORY, "no memory for a replay")
+				 : event_log_decode(&r->events, buf_str(&stored->events), buf_str(&text), err);
+	buf_free(&text);
+	return result;
+}
+
+static int take(struct response *r, struct stored_response *stored, struct err *err) {
+	if (stored->status == RESPONSE_IN_PROGRESS) {
+		return err_set(err, ERR_CONFLICT, "%s is still in progress", r->id);
+	}
+	if (take_events(r, stored, err)) {
+		return -1;
+	}
+	if (take_items(r, stored)) {
+		return err_set(err, ERR_MEMORY, "no memory for a replay");
+	}
+	str_copy_cut(r->conversation_id, sizeof r->conversation_id, str_of(stored->conversation));
+	str_copy_cut(r->parent_id, sizeof r->parent_id, str_of(stored->parent));
+	str_copy_cut(r->model, sizeof r->model, str_of(stored->model));
+	str_copy_cut(r->reason, sizeof r->reason, str_of(stored->reason));
+	r->settings = stored->settings;
+	stored->settings = (struct request_settings){0};
+	r->error_message = stored->error_message;
+	stored->error_message = NULL;
+	r->created_ms = stored->created_ms;
+	r->completed_ms = stored->completed_ms;
+	r->usage = stored->usage;
+	r->status = stored->status;
+	return 0;
+}
+
+static void refuse(struct response *r, const struct err *err) {
+	struct api_error error;
+	failure_of_response(err, &error);
+	if (response_move(r, STATE_REFUSED)) {
+		response_tell_refused(r, &error);
+	}
+}
+
+/* A cursor that starts behind the last event has made its number up. */
+static void refuse_those_past_the_end(struct response *r) {
+	struct api_error error;
+	failure_past_the_end(r->events.count, &error);
+	list_each(node, after, &r->cursors) {
+		struct cursor *cursor = container_of(node, struct cursor, link);
+		if (cursor->next > r->events.count) {
+			list_remove(&cursor->link);
+			cursor->response = NULL;
+			cursor->sink->refused(cursor, &error);
+			response_release(r);
+		}
+	}
+}
+
+static void on_read(void *arg, struct stored_response *stored, const struct err *read_err) {
+	struct response *r = arg;
+	struct err err = {0};
+	r->loading = NULL;
+	response_hold(r);
+	if (read_err || take(r, stored, &err)) {
+		refuse(r, read_err ? read_err : &err);
+	} else if (response_move(r, response_end_state(r->status))) {
+		r->shown = true;
+		refuse_those_past_the_end(r);
+		response_notify(r);
+	}
+	stored_response_free(&stored);
+	response_release(r);
+}
+
+struct response *replay_start(struct registry *registry, const struct engine_deps *deps, const char *owner,
+			      const char *id, const struct log *log) {
+	struct response *r = mem_zalloc(sizeof *r);
+	if (!r) {
+		return NULL;
+	}
+	r->references = 1;
+	r->registry = registry;
+	r->deps = deps;
+	r->settings.store = true;
+	list_init(&r->cursors);
+	str_copy_cut(r->id, sizeof r->id, str_of(id));
+	str_copy_cut(r->owner, sizeof r->owner, str_of(owner));
+	log_child(&r->log, log, "response", r->id);
+	r->loading = conversation_read_response(deps->conversations, owner, id, on_read, r);
+	if (!r->loading) {
+		response_release(r);
+		return NULL;
+	}
+	return r;
+}

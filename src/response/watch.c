@@ -1,0 +1,47 @@
+#include "response.h"
+
+uint32_t response_shown(const struct response *r) {
+	return r->shown ? r->events.count : 0;
+}
+
+/* A sink may close its cursor, or any other one of this response, from within the callback. */
+void response_notify(struct response *r) {
+	struct list waiting;
+	list_init(&waiting);
+	response_hold(r);
+	while (!list_empty(&r->cursors)) {
+		struct list *node = r->cursors.next;
+		list_remove(node);
+		list_append(&waiting, node);
+	}
+	while (!list_empty(&waiting)) {
+		struct cursor *cursor = container_of(waiting.next, struct cursor, link);
+		list_remove(&cursor->link);
+		list_append(&r->cursors, &cursor->link);
+		if (!cursor->told && (cursor->next < response_shown(r) || response_ended(r))) {
+			cursor->told = true;
+			cursor->sink->ready(cursor);
+		}
+	}
+	response_release(r);
+}
+
+void response_tell_refused(struct response *r, const struct api_error *error) {
+	response_hold(r);
+	while (!list_empty(&r->cursors)) {
+		struct cursor *cursor = container_of(r->cursors.next, struct cursor, link);
+		list_remove(&cursor->link);
+		cursor->response = NULL;
+		cursor->sink->refused(cursor, error);
+		response_release(r);
+	}
+	response_release(r);
+}
+
+static void on_notice(struct deferred *notice) {
+	response_notify(container_of(notice, struct response, notice));
+}
+
+void response_notify_later(struct response *r) {
+	registry_defer(r->registry, &r->notice, on_notice);
+}

@@ -9,8 +9,13 @@ bool guard_is_foreign_role(enum lws_callback_reasons reason) {
 }
 
 /* Fault 22: requests that a proxy before us may frame in another way. libwebsockets does not read chunked request bodies
- * and takes the number at the start of whatever Content-Length says. */
+ * and takes the number at the start of whatever Content-Length says. It answers HTTP/0.9 and HTTP/9.9 as well. */
 bool guard_framing_is_sound(struct lws *wsi) {
+	char version[16];
+	struct str spoken = headers_get(wsi, WSI_TOKEN_HTTP, version, sizeof version);
+	if (!str_is(spoken, "HTTP/1.1") && !str_is(spoken, "HTTP/1.0")) {
+		return false;
+	}
 	if (headers_hold_nul(wsi) || headers_has(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING)) {
 		return false;
 	}

@@ -16,6 +16,23 @@ bool headers_repeated(struct lws *wsi, enum lws_token_indexes name) {
 	return lws_hdr_copy_fragment(wsi, second, sizeof second, name, 1) >= 0;
 }
 
+/* libwebsockets keeps the arguments apart, without the '&' between them. */
+struct str headers_query(struct lws *wsi, char *buffer, size_t size) {
+	size_t length = 0;
+	for (int i = 0; length + 1 < size; i++) {
+		size_t start = i > 0 ? length + 1 : 0;
+		int got = lws_hdr_copy_fragment(wsi, buffer + start, (int)(size - start), WSI_TOKEN_HTTP_URI_ARGS, i);
+		if (got < 0) {
+			break;
+		}
+		if (i > 0) {
+			buffer[length] = '&';
+		}
+		length = start + (size_t)got;
+	}
+	return (struct str){buffer, length};
+}
+
 bool headers_hold_nul(struct lws *wsi) {
 	char value[HEADERS_MAX];
 	for (int name = 0; name < WSI_TOKEN_COUNT; name++) {

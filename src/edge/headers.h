@@ -14,6 +14,8 @@
 struct str headers_get(struct lws *wsi, enum lws_token_indexes name, char *buffer, size_t size);
 bool headers_has(struct lws *wsi, enum lws_token_indexes name);
 bool headers_repeated(struct lws *wsi, enum lws_token_indexes name);
+/* The query behind the '?', put together again; empty when there is none or it does not fit. */
+struct str headers_query(struct lws *wsi, char *buffer, size_t size);
 /* Whether a NUL stands in any known header: libwebsockets stores it, and C texts would end there. */
 bool headers_hold_nul(struct lws *wsi);
 /* Whether a comma-separated header has this token, ASCII case aside. */

@@ -78,8 +78,8 @@ static int read_target(struct exchange *exchange, struct lws *wsi) {
 		return -1;
 	}
 	exchange->path = mem_memdup_str(path.data, path.length);
-	struct str text = headers_get(wsi, WSI_TOKEN_HTTP_URI_ARGS, query, sizeof query);
-	exchange->query = mem_memdup_str(text.data ? text.data : "", text.length);
+	struct str text = headers_query(wsi, query, sizeof query);
+	exchange->query = mem_memdup_str(text.data, text.length);
 	return exchange->path && exchange->query ? 0 : -1;
 }
 

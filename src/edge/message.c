@@ -7,12 +7,14 @@
 void message_refuse(struct session *session, const struct api_error *error) {
 	struct edge *edge = session->edge;
 	outlet_error(session, error);
-	if (error->code == API_RATE_LIMITED) {
-		counter_add(edge->metrics.limit_refusals, 1);
+	/* Mistakes cost requests; only who goes on after the requests are used up is a nuisance. */
+	if (error->code != API_RATE_LIMITED) {
+		return;
 	}
+	counter_add(edge->metrics.limit_refusals, 1);
 	if (limiter_is_abuse(&session->connection->limiter, edge->options.abuse_refusals, edge_now_us(edge))) {
 		counter_add(edge->metrics.abuse_closes, 1);
-		outlet_close(session, CLOSE_POLICY, "too many refused messages");
+		outlet_close(session, CLOSE_POLICY, "too many requests over the limit");
 	}
 }
 
@@ -41,7 +43,7 @@ static void on_create(struct session *session, const struct json *message) {
 	turns_add(session, &request);
 }
 
-/* Costs nothing: whoever is over the limit may still stop what runs. */
+/* Costs nothing when it stops something: whoever is over the limit may still do that. */
 static void on_cancel(struct session *session, const struct json *message) {
 	const struct json *id = json_get(message, "response_id");
 	if (id && json_type(id) != JSON_STRING && json_type(id) != JSON_NULL) {
@@ -51,7 +53,9 @@ static void on_cancel(struct session *session, const struct json *message) {
 		message_refuse(session, &error);
 		return;
 	}
-	turns_cancel(session, json_str(id));
+	if (turns_cancel(session, json_str(id)) && charge(session) == 0) {
+		turns_explain_cancel(session, json_str(id));
+	}
 }
 
 /* Codex tells what it has processed; nobody asked. */
@@ -83,7 +87,7 @@ static void dispatch(struct session *session, const struct json *message) {
 	if (json_type(message) != JSON_OBJECT) {
 		api_error_set(&error, API_INVALID_JSON, NULL, "The message must be a JSON object, not %s.",
 			      json_type_name(json_type(message)));
-	} else if (!type) {
+	} else if (json_type(type) == JSON_NULL) {
 		api_error_set(&error, API_MISSING_FIELD, "type", "The field type is missing.");
 	} else if (json_type(type) != JSON_STRING) {
 		api_error_set(&error, API_INVALID_TYPE, "type", "type must be a string, not %s.",
@@ -95,7 +99,7 @@ static void dispatch(struct session *session, const struct json *message) {
 				return;
 			}
 		}
-		api_error_set(&error, API_UNKNOWN_EVENT, "type", NULL);
+		api_error_set(&error, API_UNKNOWN_EVENT, NULL, NULL);
 	}
 	refuse_garbage(session, &error);
 }

@@ -55,8 +55,8 @@ void outlet_error(struct session *session, const struct api_error *error) {
 	if (!event->failed) {
 		outlet_send(session, buf_str(event));
 	}
-	log_info(&session->connection->log, "error told", LOG_S("code", api_error_row(error->code)->code),
-		 LOG_S("param", error->param));
+	/* Not its param: that may be a name which the client made up. */
+	log_info(&session->connection->log, "error told", LOG_S("code", api_error_row(error->code)->code));
 }
 
 void outlet_take_kept(struct session *session, struct buf *out) {

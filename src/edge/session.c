@@ -42,6 +42,7 @@ struct session *session_new(struct connection *connection, const struct principa
 	session->edge = connection->edge;
 	session->who = *who;
 	list_init(&session->waiting);
+	list_init(&session->lookups);
 	id_make(session->request_id, "req", edge_wall_ms(connection->edge));
 	connection->session = session;
 	connection->on_close = on_close;
@@ -81,12 +82,7 @@ static void ping(struct session *session, int64_t now) {
 }
 
 static void expire(struct session *session) {
-	struct api_error error;
 	session->expired = true;
-	if (turns_idle(session)) {
-		api_error_set(&error, API_CONNECTION_LIMIT, NULL, NULL);
-		outlet_error(session, &error);
-	}
 	turns_close_if_over(session);
 }
 

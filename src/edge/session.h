@@ -31,6 +31,7 @@ struct session {
 	uint64_t turn_events;
 	struct list waiting;
 	uint32_t waiting_count;
+	struct list lookups;                      /* cancels whose response is looked for in the store */
 	struct turn *latest;                      /* the last finished turn, for the next one; NULL if none */
 	struct conversation *latest_conversation; /* NULL when it is not stored */
 

@@ -11,6 +11,13 @@ struct waiting_turn {
 	struct request request;
 };
 
+/* Work for turns_explain_cancel. */
+struct lookup {
+	struct list link;
+	struct session *session;
+	struct conversation_op *op;
+};
+
 static void on_ready(struct cursor *cursor);
 static void on_refused(struct cursor *cursor, const struct api_error *error);
 static const struct cursor_sink sink = {.ready = on_ready, .refused = on_refused};
@@ -125,6 +132,12 @@ void turns_add(struct session *session, struct request *request) {
 	}
 	struct api_error error;
 	struct waiting_turn *waiting = NULL;
+	/* What could not start now won't be able to later: say so at once. */
+	if (check_start(session, &error)) {
+		request_free(request);
+		refuse(session, &error);
+		return;
+	}
 	if (session->waiting_count >= session->edge->options.max_queued) {
 		api_error_set(&error, API_QUEUE_FULL, NULL, NULL);
 		counter_add(session->edge->metrics.limit_refusals, 1);
@@ -154,6 +167,9 @@ void turns_close_if_over(struct session *session) {
 	if (session->edge->draining) {
 		outlet_close(session, CLOSE_RESTART, "the server is about to stop");
 	} else if (session->expired) {
+		struct api_error error;
+		api_error_set(&error, API_CONNECTION_LIMIT, NULL, NULL);
+		outlet_error(session, &error);
 		outlet_close(session, CLOSE_GOING_AWAY, "the connection has lived its time");
 	}
 }
@@ -211,25 +227,62 @@ static void on_refused(struct cursor *cursor, const struct api_error *error) {
 
 /* --- stop --------------------------------------------------------------------------------------------------------- */
 
-void turns_cancel(struct session *session, struct str id) {
-	struct response *response = NULL;
-	struct api_error error;
-	if (id.length == 0) {
-		response = session->running ? session->cursor.response : NULL;
-		api_error_set(&error, API_RESPONSE_NOT_ACTIVE, NULL, "No response is running on this connection.");
-	} else {
+int turns_cancel(struct session *session, struct str id) {
+	struct response *response = session->running ? session->cursor.response : NULL;
+	if (id.length > 0) {
 		response = engine_find(session->edge->deps.engine, session->who.user, id);
+	}
+	if (!response || response_ended(response)) {
+		return -1;
+	}
+	response_cancel(response);
+	return 0;
+}
+
+static void on_looked_up(void *arg, struct stored_response *stored, const struct err *err) {
+	struct lookup *lookup = arg;
+	struct session *session = lookup->session;
+	struct api_error error;
+	list_remove(&lookup->link);
+	mem_free(lookup);
+	if (!err) {
+		api_error_set(&error, API_RESPONSE_NOT_ACTIVE, "response_id", "The response has ended.");
+		stored_response_free(&stored);
+	} else if (err->code == ERR_NOT_FOUND) {
 		api_error_set(&error, API_RESPONSE_NOT_FOUND, "response_id", NULL);
-		if (response && response_ended(response)) {
-			api_error_set(&error, API_RESPONSE_NOT_ACTIVE, "response_id", "The response has ended.");
-			response = NULL;
-		}
-	}
-	if (response) {
-		response_cancel(response);
+	} else if (err->code == ERR_CONFLICT) {
+		api_error_set(&error, API_RESPONSE_NOT_ACTIVE, "response_id", NULL);
 	} else {
-		outlet_error(session, &error);
+		api_error_set(&error, API_STORAGE_FAILED, NULL, NULL);
 	}
+	outlet_error(session, &error);
+}
+
+void turns_explain_cancel(struct session *session, struct str id) {
+	struct api_error error;
+	char name[ID_SIZE];
+	bool ended = session->latest && str_is(id, session->latest->response_id);
+	if (id.length == 0 || ended) {
+		api_error_set(&error, API_RESPONSE_NOT_ACTIVE, id.length ? "response_id" : NULL,
+			      ended ? "The response has ended." : "No response is running on this connection.");
+		outlet_error(session, &error);
+		return;
+	}
+	/* Stored and ended, or none at all: only the store can tell. */
+	struct lookup *lookup = id_copy(name, id) ? NULL : mem_zalloc(sizeof *lookup);
+	if (lookup) {
+		lookup->session = session;
+		list_append(&session->lookups, &lookup->link);
+		lookup->op = conversation_read_response(session->edge->deps.conversations, session->who.user, name,
+							on_looked_up, lookup);
+		if (lookup->op) {
+			return;
+		}
+		list_remove(&lookup->link);
+		mem_free(lookup);
+	}
+	api_error_set(&error, API_RESPONSE_NOT_FOUND, "response_id", NULL);
+	outlet_error(session, &error);
 }
 
 void turns_free(struct session *session) {
@@ -242,5 +295,11 @@ void turns_free(struct session *session) {
 		mem_free(waiting);
 	}
 	session->waiting_count = 0;
+	while (!list_empty(&session->lookups)) {
+		struct lookup *lookup = container_of(session->lookups.next, struct lookup, link);
+		list_remove(&lookup->link);
+		conversation_cancel(&lookup->op);
+		mem_free(lookup);
+	}
 	forget(session);
 }

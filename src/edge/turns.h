@@ -9,8 +9,10 @@
 void turns_add(struct session *session, struct request *request);
 /* Writes what waits to be written. For the writable callback. */
 void turns_pump(struct session *session);
-/* Stops a response: the running one when `id` is empty, else a live one of this user. */
-void turns_cancel(struct session *session, struct str id);
+/* Stops a response: the running one when `id` is empty, else a live one of this user. -1: there is none. */
+int turns_cancel(struct session *session, struct str id);
+/* Tells the client, perhaps later, why there is none. */
+void turns_explain_cancel(struct session *session, struct str id);
 /* No turn runs or waits. */
 bool turns_idle(const struct session *session);
 /* Closes the session if it has nothing to do and its time is over (drain, lifetime). */

@@ -45,7 +45,8 @@ struct seal_dek_binding {
 	uint32_t epoch;
 };
 
-/* A new random DEK. NULL when guarded memory is out. */
+/* A new random DEK, in pages of its own between guard pages (about 16 KiB of addresses, 8 KiB of memory): kept out of
+ * dumps, and out of swap as far as RLIMIT_MEMLOCK reaches. NULL when guarded memory is out. */
 struct seal_dek *seal_dek_new(void);
 void seal_dek_free(struct seal_dek **dek);
 /* SECURITY.md "wrapped DEK, 116": 'K' ver alg 0, kek_id, nonce, commitment, ciphertext, tag. */

@@ -1,4 +1,5 @@
 /* Opening: the folder, its lock, whose files these are, schemas, and what the last process left behind. */
+#include <signal.h>
 #include <sqlite3.h>
 #include <sys/wait.h>
 
@@ -201,6 +202,78 @@ static void what_was_in_flight_is_found_incomplete(void **state) {
 	assert_status(f, "resp_failed", "failed", "", 0);
 }
 
+/* Writes turns and tells of each on `fd` when it is acknowledged, until it is killed. Some wait in a group together. */
+static void write_until_killed(struct fixture *f, int fd, unsigned from) {
+	uv_loop_init(&f->loop);
+	fixture_open(f);
+	for (unsigned number = from;; number += 4) {
+		struct answer answers[4] = {{0}};
+		for (unsigned i = 0; i < 4; i++) {
+			char thread[ID_SIZE];
+			char response[ID_SIZE];
+			snprintf(thread, sizeof thread, "conv_%u", number + i);
+			snprintf(response, sizeof response, "resp_%u", number + i);
+			struct store_write *write = turn("user_a", thread, response, "", 0);
+			store_commit(f->store, &write, on_written, &answers[i]);
+		}
+		for (unsigned i = 0; i < 4; i++) {
+			wait_for(f, &answers[i]);
+			unsigned acknowledged = number + i;
+			if (answers[i].err.code != ERR_NONE ||
+			    write(fd, &acknowledged, sizeof acknowledged) != sizeof acknowledged) {
+				_exit(1);
+			}
+		}
+	}
+}
+
+static void what_was_acknowledged_outlives_a_kill(void **state) {
+	struct fixture *f = *state;
+	const char *given = getenv("SLUICE_TEST_SEED");
+	unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)getpid();
+	printf("SLUICE_TEST_SEED=%u\n", seed);
+	srand(seed);
+	unsigned acknowledged = 0;
+	unsigned last = 0;
+	for (int round = 0; round < 10; round++) {
+		int ends[2];
+		assert_int_equal(pipe(ends), 0);
+		pid_t child = fork();
+		assert_true(child >= 0);
+		if (child == 0) {
+			close(ends[0]);
+			write_until_killed(f, ends[1],
+					   round == 0 ? 0 : last + 8); /* some may be there unacknowledged */
+		}
+		close(ends[1]);
+		unsigned first = round == 0 ? 0 : last + 8;
+		for (int wanted = 1 + rand() % 60; wanted > 0; wanted--) {
+			assert_int_equal(read(ends[0], &last, sizeof last), sizeof last);
+		}
+		kill(child, SIGKILL);
+		assert_int_equal(waitpid(child, NULL, 0), child);
+		while (read(ends[0], &last, sizeof last) == sizeof last) {
+			continue; /* acknowledged before the kill hit */
+		}
+		close(ends[0]);
+		fixture_open(f);
+		for (unsigned i = first; i <= last; i++, acknowledged++) {
+			char response[ID_SIZE];
+			snprintf(response, sizeof response, "resp_%u", i);
+			struct store_snapshot *s = read_one(f, STORE_READ_CONTEXT, "user_a", response);
+			assert_non_null(s);
+			assert_int_equal(s->record_count, 2);
+			assert_int_equal(s->dek_count, 1);
+			store_snapshot_free(&s);
+		}
+		fixture_close(f);
+		assert_int_equal(ask_sql(f, "sluice.db",
+					 "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"),
+				 1);
+	}
+	assert_true(acknowledged >= 10);
+}
+
 /* A reader beside the server must not think that the server's responses are dead. */
 static void reading_only_changes_nothing(void **state) {
 	struct fixture *f = *state;
@@ -286,6 +359,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(swapped_files_are_refused, setup_folder, teardown_store),
 		cmocka_unit_test_setup_teardown(what_is_no_database_is_refused, setup_folder, teardown_store),
 		cmocka_unit_test_setup_teardown(what_was_in_flight_is_found_incomplete, setup_folder, teardown_store),
+		cmocka_unit_test_setup_teardown(what_was_acknowledged_outlives_a_kill, setup_folder, teardown_store),
 		cmocka_unit_test_setup_teardown(reading_only_changes_nothing, setup_folder, teardown_store),
 		cmocka_unit_test_setup_teardown(empty_means_that_no_key_is_needed, setup_folder, teardown_store),
 		cmocka_unit_test_setup_teardown(every_allocation_may_fail_at_opening, setup_folder, teardown_store),

@@ -94,7 +94,7 @@ struct store_op *store_commit(struct store *store, struct store_write **write, s
 typedef void store_read_fn(void *owner, struct store_snapshot *snapshot, const struct err *err);
 
 enum store_read_kind {
-	/* the response, its thread, its DEKs, the records of the response */
+	/* the response, its thread, its DEKs (none: an erasure was cut short), the records of the response */
 	STORE_READ_RESPONSE,
 	/* as above, and before the response all its ancestors (100,000 at most), oldest first, with their records;
 	 * links of the whole thread */

@@ -93,7 +93,7 @@ int sqlite_conn_open(struct sqlite_conn *conn, const struct sqlite_role *role, c
 	if (length < 0 || (size_t)length >= sizeof path) {
 		return err_set(err, ERR_INVALID, "the path of %s is too long", role->file);
 	}
-	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW |
+	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
 		    (role->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
 	if (sqlite3_open_v2(path, &conn->db, flags, NULL) != SQLITE_OK) {
 		if (!conn->db) {

@@ -58,8 +58,8 @@ static void sizes_tell_only_their_class(void **state) {
 	(void)state;
 	struct seal_dek *dek = seal_dek_new();
 	const struct seal_record_binding binding = record_binding();
-	/* Steps of 256 with one byte for the mark; above 4 KiB the sizes of PADMÉ (PURBs paper, algorithm 1): of a number
-	 * with exponent E, the low E - (floor(log2 E) + 1) bits are zero. */
+	/* Steps of 256 with one byte for the mark; above 4 KiB the sizes of PADMÉ (PURBs paper, algorithm 1): of a
+	 * number with exponent E, the low E - (floor(log2 E) + 1) bits are zero. */
 	const struct {
 		size_t text;
 		size_t padded;

@@ -1,5 +1,5 @@
-/* Disks that are full, that fail, that lie; memory that ends. Nothing is acknowledged that is not durable, and the store
- * lives on. */
+/* Disks that are full, that fail, that lie; memory that ends. Nothing is acknowledged that is not durable, and the
+ * store lives on. */
 #include "fault_vfs.h"
 #include "store_test.h"
 

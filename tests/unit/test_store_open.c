@@ -74,6 +74,30 @@ static void a_missing_parent_is_an_error(void **state) {
 	assert_int_equal(err.code, ERR_NOT_FOUND);
 }
 
+/* A state folder is a link where systemd gives a service a user of its own; a database that is one is somebody's
+ * trap. */
+static void the_folder_may_be_a_link_and_its_files_may_not(void **state) {
+	struct fixture *f = *state;
+	char real[128];
+	char path[128];
+	path_in(f, "real", real);
+	path_in(f, "link", path);
+	assert_int_equal(mkdir(real, 0700), 0);
+	assert_int_equal(symlink("real", path), 0);
+	char plain[sizeof f->dir];
+	strcpy(plain, f->dir);
+	strcat(f->dir, "/link");
+	fixture_open(f);
+	fixture_close(f);
+	strcpy(f->dir, plain);
+	path_in(f, "real/sluice.db", path);
+	assert_int_equal(access(path, F_OK), 0);
+
+	path_in(f, "sluice.db", path);
+	assert_int_equal(symlink("real/sluice.db", path), 0);
+	assert_int_equal(open_code(f), ERR_IO);
+}
+
 static void closing_leaves_no_wal(void **state) {
 	struct fixture *f = *state;
 	char path[128];
@@ -352,6 +376,8 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(folder_and_files_are_their_owners_alone, setup_folder, teardown_store),
 		cmocka_unit_test_setup_teardown(a_missing_parent_is_an_error, setup_folder, teardown_store),
+		cmocka_unit_test_setup_teardown(the_folder_may_be_a_link_and_its_files_may_not, setup_folder,
+						teardown_store),
 		cmocka_unit_test_setup_teardown(closing_leaves_no_wal, setup_folder, teardown_store),
 		cmocka_unit_test_setup_teardown(a_folder_in_use_is_refused, setup_folder, teardown_store),
 		cmocka_unit_test_setup_teardown(a_newer_schema_is_refused, setup_folder, teardown_store),

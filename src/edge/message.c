@@ -87,7 +87,7 @@ static void dispatch(struct session *session, const struct json *message) {
 	if (json_type(message) != JSON_OBJECT) {
 		api_error_set(&error, API_INVALID_JSON, NULL, "The message must be a JSON object, not %s.",
 			      json_type_name(json_type(message)));
-	} else if (json_type(type) == JSON_NULL) {
+	} else if (!type) {
 		api_error_set(&error, API_MISSING_FIELD, "type", "The field type is missing.");
 	} else if (json_type(type) != JSON_STRING) {
 		api_error_set(&error, API_INVALID_TYPE, "type", "type must be a string, not %s.",
@@ -99,7 +99,7 @@ static void dispatch(struct session *session, const struct json *message) {
 				return;
 			}
 		}
-		api_error_set(&error, API_UNKNOWN_EVENT, NULL, NULL);
+		api_error_set(&error, API_UNKNOWN_EVENT, "type", NULL);
 	}
 	refuse_garbage(session, &error);
 }

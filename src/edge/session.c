@@ -209,8 +209,10 @@ int session_receive(struct connection *connection, struct str bytes) {
 	if (session->closing) {
 		return 0;
 	}
+	/* Asked first: answering may find the connection lost. */
+	bool last = lws_is_final_fragment(connection->wsi) && lws_remaining_packet_payload(connection->wsi) == 0;
 	take(session, bytes);
-	if (lws_is_final_fragment(connection->wsi) && lws_remaining_packet_payload(connection->wsi) == 0) {
+	if (last) {
 		complete(session);
 		reset_message(session);
 	}

@@ -54,11 +54,12 @@ struct chat_chunk {
 };
 
 /* Reads one event's data. The plain delta chunk goes through a scanner (about 0.1 µs), everything that the scanner does
- * not know for certain through the JSON gate and cJSON; both give the same result (a test compares them). `scratch` holds
- * unescaped text. -1 with ERR_INVALID when it is no JSON or not the shape of a chunk. */
+ * not know for certain through the JSON gate and cJSON; both give the same result (a test compares them). `scratch`
+ * holds unescaped text. -1 with ERR_INVALID when it is no JSON or not the shape of a chunk. */
 int chat_chunk_read(struct str data, struct buf *scratch, struct chat_chunk *chunk, struct err *err);
 
-/* The message and code of an error answer's body ({"error":{"message","code"|"type"}} or {"error":"…"} or any text, cut). */
+/* The message and code of an error answer's body ({"error":{"message","code"|"type"}} or {"error":"…"} or any text,
+ * cut). */
 void chat_error_read(struct str body, char *message, size_t message_size, char *code, size_t code_size);
 
 #endif

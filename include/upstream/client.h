@@ -21,10 +21,10 @@ struct upstream_options {
 	const char *api_key;         /* NULL: no Authorization header */
 	const char *ca_file;         /* NULL: the system's */
 	int64_t connect_timeout_ms;  /* name, TCP and TLS */
-	int64_t first_token_timeout_ms; /* from the request to the first text */
+	int64_t first_token_timeout_ms; /* from upstream_start to the first text, all tries included */
 	int64_t silence_timeout_ms;  /* between any two reads after it */
 	uint32_t retries;            /* more tries before the first token, at most */
-	int64_t retry_base_ms;       /* the first pause; doubles, with full jitter; Retry-After wins when it is longer */
+	int64_t retry_base_ms;       /* the first pause; doubles, with full jitter; a longer Retry-After wins */
 	int64_t retry_max_ms;        /* no pause is longer; a longer Retry-After ends the tries */
 	size_t max_event;            /* bytes of one SSE event */
 };
@@ -63,7 +63,7 @@ struct upstream_outcome {
 	int http_status;         /* 0: none came */
 	int64_t retry_after_ms;  /* from the last answer; -1: not said */
 	uint32_t tries;
-	char text[256];          /* what happened, for people; no content, no key */
+	char text[256]; /* what happened, for the user: may quote the upstream, so not for logs; never the key */
 };
 
 struct upstream_sink {
@@ -75,19 +75,22 @@ struct upstream_sink {
 	void (*finished)(void *owner, const struct upstream_outcome *outcome);
 };
 
-struct upstream *upstream_new(const struct upstream_options *options, const struct upstream_deps *deps, struct err *err);
-/* All calls must have finished or been cancelled. Runs the loop's close callbacks: call uv_run afterwards. */
+struct upstream *upstream_new(const struct upstream_options *options, const struct upstream_deps *deps,
+                              struct err *err);
+/* All calls must have finished or been cancelled; not from within a callback. The loop then still has handles to close:
+ * call uv_run afterwards. */
 void upstream_free(struct upstream **upstream);
 
 /* Copies what it needs of the request. NULL when memory is out. */
 struct upstream_call *upstream_start(struct upstream *upstream, const struct chat_request *request,
                                      const struct log *log, const struct upstream_sink *sink, void *owner,
                                      struct err *err);
-/* Stops it: the connection is closed before this returns, no callback runs any more. Sets *call to NULL; NULL is fine. */
+/* Stops it, also from within a callback: the connection is closed before this returns (over HTTP/2 the stream is
+ * reset), no callback runs any more. Sets *call to NULL; NULL is fine. */
 void upstream_cancel(struct upstream_call **call);
 
-/* The names of GET /models, as they last were; asked at start and again when older than `max_age_ms` (the answer then is
- * the old one). Returns how many, and the array (borrowed until the loop runs on). */
+/* The names of GET /models, as they last were; asked at start and again when older than `max_age_ms` (the answer then
+ * is the old one). Returns how many, and the array (borrowed until the loop runs on). */
 size_t upstream_models(struct upstream *upstream, int64_t max_age_ms, char *const **names);
 /* Whether the model list was ever fetched well: for /readyz, and so that a model is only called unknown when it is. */
 bool upstream_models_known(const struct upstream *upstream);

@@ -82,8 +82,8 @@ static bool take_word(struct scan *s, struct str word) {
 	return true;
 }
 
-/* The first byte that is a quote, a backslash, a control character or not ASCII; eight bytes at a time. A borrow can only
- * spoil bytes above the first hit, so that the lowest flag is exact. */
+/* The first byte that is a quote, a backslash, a control character or not ASCII; eight bytes at a time. A borrow can
+ * only spoil bytes above the first hit, so that the lowest flag is exact. */
 static const char *find_special(const char *at, const char *end) {
 	const uint64_t ones = UINT64_C(0x0101010101010101);
 	while (end - at >= 8) {
@@ -277,7 +277,8 @@ static bool take_value(struct scan *s, enum value value) {
 static const struct member *find_member(struct shape shape, struct str name) {
 	for (uint32_t i = 0; i < shape.count; i++) {
 		const struct member *member = &shape.members[i];
-		if (member->name.length == name.length && memcmp(member->name.data, name.data, name.length) == 0) {
+		if (member->name.length == name.length && member->name.data[0] == name.data[0] &&
+		    memcmp(member->name.data, name.data, name.length) == 0) {
 			return member;
 		}
 	}

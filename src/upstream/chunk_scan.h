@@ -1,7 +1,7 @@
 /* The fast way to read a plain delta chunk, the one that comes once per token. Pure.
  *
- * It walks the whole JSON text by its grammar and says yes only when it knows every key and every value that it met, and
- * met no key twice: there is then nothing in the chunk but, perhaps, text. Anything else is for chunk_parse. */
+ * It walks the whole JSON text by its grammar and says yes only when it knows every key and every value that it met,
+ * and met no key twice: there is then nothing in the chunk but, perhaps, text. Anything else is for chunk_parse. */
 #ifndef SLUICE_UPSTREAM_CHUNK_SCAN_H
 #define SLUICE_UPSTREAM_CHUNK_SCAN_H
 

@@ -1,7 +1,8 @@
 /* Many deadlines on one uv_timer. Loop thread only.
  *
- * A queue is for deadlines of the same length: each is then due after all that were set before it, setting one again costs
- * a few pointers, and no system call, and nothing is touched while it does not pass. Of other lengths it may hold a few. */
+ * A queue is for deadlines of the same length: each is then due after all that were set before it, setting one again
+ * costs a few pointers, and no system call, and nothing is touched while it does not pass. Of other lengths it may hold
+ * a few. */
 #ifndef SLUICE_UPSTREAM_DEADLINE_H
 #define SLUICE_UPSTREAM_DEADLINE_H
 

@@ -27,7 +27,8 @@ struct transfer_events {
 	void (*done)(struct transfer *transfer, CURLcode code);
 };
 
-/* Embedded by its owner, zeroed at first, who sets `easy` and `events` and frees `easy` and `input` while it is stopped. */
+/* Embedded by its owner, zeroed at first, who sets `easy` and `events` and frees `easy` and `input` while it is
+ * stopped. */
 struct transfer {
 	CURL *easy;
 	const struct transfer_events *events;
@@ -39,7 +40,8 @@ struct transfer {
 
 /* `shard_size`: transfers of one shard, at most. */
 struct multi *multi_new(uv_loop_t *loop, unsigned shard_size, struct err *err);
-/* All transfers must be stopped; not from a transfer's callback. The memory goes when the loop has closed the handles. */
+/* All transfers must be stopped; not from a transfer's callback. The memory goes when the loop has closed the
+ * handles. */
 void multi_free(struct multi **multi);
 
 /* No callback runs before this returns. -1 with ERR_MEMORY. */

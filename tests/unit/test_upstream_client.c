@@ -6,7 +6,8 @@
 static sem_t slow_name; /* posted when the slow name may be answered */
 static sem_t slow_done;
 
-/* The names of these tests, so that they need no network: one unknown, one whose answer takes as long as a test wants. */
+/* The names of these tests, so that they need no network: one unknown, one whose answer takes as long as a test
+ * wants. */
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result) {
 	(void)service, (void)hints, (void)result;
 	if (strcmp(node, "slow.invalid") == 0) {

@@ -2,11 +2,6 @@
 
 #include "base/mem.h"
 
-/* Chat Completions servers at large know no developer role; it is their system role. */
-static const char *chat_role(enum item_role role) {
-	return item_role_name(role == ROLE_DEVELOPER ? ROLE_SYSTEM : role);
-}
-
 struct size {
 	size_t messages;
 	size_t joined;
@@ -35,7 +30,7 @@ static struct str item_text(struct context *context, const struct item *item) {
 static size_t place(struct context *context, const struct item_list *list, size_t at) {
 	for (size_t i = list->count; i-- > 0;) {
 		const struct item *item = &list->items[i];
-		context->messages[--at] = (struct chat_message){chat_role(item->role), item_text(context, item)};
+		context->messages[--at] = (struct chat_message){item_role_name(item->role), item_text(context, item)};
 	}
 	return at;
 }
@@ -61,7 +56,7 @@ int context_build(struct context *context, const char *instructions, const struc
 		at = place(context, &turn->input, at);
 	}
 	if (instructions) {
-		context->messages[0] = (struct chat_message){chat_role(ROLE_SYSTEM), str_of(instructions)};
+		context->messages[0] = (struct chat_message){item_role_name(ROLE_SYSTEM), str_of(instructions)};
 	}
 	context->count = size.messages;
 	return 0;

@@ -260,9 +260,9 @@ static void on_finished(void *owner, const struct upstream_outcome *outcome) {
 		.reasoning_tokens = outcome->usage.reasoning_tokens,
 	};
 	if (outcome->error != UPSTREAM_OK) {
+		/* Not its text: that may quote what the upstream said. */
 		log_warn(&r->log, "upstream failed", LOG_S("error", upstream_error_name(outcome->error)),
-			 LOG_S("detail", outcome->text), LOG_I("status", outcome->http_status),
-			 LOG_I("tries", outcome->tries));
+			 LOG_I("status", outcome->http_status), LOG_I("tries", outcome->tries));
 	}
 	set_outcome(r, outcome);
 	/* An answer of no words is still a message. */

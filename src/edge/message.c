@@ -30,6 +30,13 @@ static int charge(struct session *session) {
 	return 0;
 }
 
+/* Refuses what is no message at all; it costs as much as one that is. */
+static void refuse_garbage(struct session *session, const struct api_error *error) {
+	if (charge(session) == 0) {
+		message_refuse(session, error);
+	}
+}
+
 static void on_create(struct session *session, const struct json *message) {
 	struct request request = {0};
 	struct api_error error;
@@ -46,16 +53,20 @@ static void on_create(struct session *session, const struct json *message) {
 /* Costs nothing when it stops something: whoever is over the limit may still do that. */
 static void on_cancel(struct session *session, const struct json *message) {
 	const struct json *id = json_get(message, "response_id");
-	if (id && json_type(id) != JSON_STRING && json_type(id) != JSON_NULL) {
-		struct api_error error;
-		api_error_set(&error, API_INVALID_TYPE, "response_id", "response_id must be a string, not %s.",
-			      json_type_name(json_type(id)));
-		message_refuse(session, &error);
+	struct api_error error;
+	if (json_type(id) == JSON_STRING) {
+		if (turns_cancel(session, json_str(id)) && charge(session) == 0) {
+			turns_explain_cancel(session, json_str(id));
+		}
 		return;
 	}
-	if (turns_cancel(session, json_str(id)) && charge(session) == 0) {
-		turns_explain_cancel(session, json_str(id));
+	if (json_type(id) == JSON_NULL) {
+		api_error_set(&error, API_MISSING_FIELD, "response_id", "The field response_id is missing.");
+	} else {
+		api_error_set(&error, API_INVALID_TYPE, "response_id", "response_id must be a string, not %s.",
+			      json_type_name(json_type(id)));
 	}
+	refuse_garbage(session, &error);
 }
 
 /* Codex tells what it has processed; nobody asked. */
@@ -73,13 +84,6 @@ static const struct {
 	{"sluice:response.cancel", on_cancel},
 	{"response.processed", on_processed},
 };
-
-/* Refuses what is no message at all; it costs as much as one that is. */
-static void refuse_garbage(struct session *session, const struct api_error *error) {
-	if (charge(session) == 0) {
-		message_refuse(session, error);
-	}
-}
 
 static void dispatch(struct session *session, const struct json *message) {
 	const struct json *type = json_get(message, "type");

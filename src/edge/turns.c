@@ -228,10 +228,7 @@ static void on_refused(struct cursor *cursor, const struct api_error *error) {
 /* --- stop --------------------------------------------------------------------------------------------------------- */
 
 int turns_cancel(struct session *session, struct str id) {
-	struct response *response = session->running ? session->cursor.response : NULL;
-	if (id.length > 0) {
-		response = engine_find(session->edge->deps.engine, session->who.user, id);
-	}
+	struct response *response = engine_find(session->edge->deps.engine, session->who.user, id);
 	if (!response || response_ended(response)) {
 		return -1;
 	}
@@ -261,10 +258,8 @@ static void on_looked_up(void *arg, struct stored_response *stored, const struct
 void turns_explain_cancel(struct session *session, struct str id) {
 	struct api_error error;
 	char name[ID_SIZE];
-	bool ended = session->latest && str_is(id, session->latest->response_id);
-	if (id.length == 0 || ended) {
-		api_error_set(&error, API_RESPONSE_NOT_ACTIVE, id.length ? "response_id" : NULL,
-			      ended ? "The response has ended." : "No response is running on this connection.");
+	if (session->latest && str_is(id, session->latest->response_id)) {
+		api_error_set(&error, API_RESPONSE_NOT_ACTIVE, "response_id", "The response has ended.");
 		outlet_error(session, &error);
 		return;
 	}

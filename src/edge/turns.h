@@ -9,7 +9,7 @@
 void turns_add(struct session *session, struct request *request);
 /* Writes what waits to be written. For the writable callback. */
 void turns_pump(struct session *session);
-/* Stops a response: the running one when `id` is empty, else a live one of this user. -1: there is none. */
+/* Stops a live response of this user. -1: there is none of this id. */
 int turns_cancel(struct session *session, struct str id);
 /* Tells the client, perhaps later, why there is none. */
 void turns_explain_cancel(struct session *session, struct str id);

@@ -77,6 +77,20 @@ struct conversation_op *conversation_begin(struct conversation *conversation, co
 struct conversation_op *conversation_finish(struct conversation *conversation, const struct conversation_entry *entry,
                                             conversation_written_fn *done, void *arg);
 
+/* What came of a running response since its last checkpoint. All borrowed during the call. */
+struct conversation_segment {
+	const char *response_id;
+	uint32_t number;     /* 0, 1, 2, … */
+	const char *item_id; /* of the item that the text belongs to */
+	struct str text;
+	struct str events; /* the next part of the event log, as conversation_entry.events has the whole */
+};
+/* Keeps a segment, so that a killed server finds what was streamed. It goes with conversation_finish; until then, and for
+ * a response that never finished, reads put the segments together as its output. */
+struct conversation_op *conversation_checkpoint(struct conversation *conversation,
+						const struct conversation_segment *segment,
+						conversation_written_fn *done, void *arg);
+
 /* The completion never runs after this. Writes that were handed over still happen. Sets *op to NULL; NULL is fine. */
 void conversation_cancel(struct conversation_op **op);
 

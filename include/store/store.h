@@ -69,6 +69,10 @@ int store_put_response(struct store_write *write, const struct store_response *r
  * is not there, or the number is another's. `sealed` must be a sealed record (ERR_INVALID). */
 int store_put_record(struct store_write *write, struct store_record *record);
 /* With its records; what it was the parent of stays. ERR_NOT_FOUND when it is not there or not this owner's. */
+/* A part of a response that is in progress: `number` counts within the response, and nothing is chained. The sealed bytes are
+ * moved. ERR_CONFLICT when the response is not in progress. Reads give segments back among the records, behind those. */
+int store_put_segment(struct store_write *write, struct store_record *segment);
+int store_delete_segments(struct store_write *write, const char *response);
 int store_delete_response(struct store_write *write, const char *owner, const char *id);
 /* With its DEKs, responses and records. ERR_NOT_FOUND likewise. */
 int store_delete_thread(struct store_write *write, const char *owner, const char *id);

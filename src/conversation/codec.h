@@ -18,6 +18,9 @@ struct codec_writer {
 int codec_write_begin(const struct codec_writer *writer, const struct conversation_entry *entry, struct err *err);
 /* The records of its end: output, events, error message. */
 int codec_write_finish(const struct codec_writer *writer, const struct conversation_entry *entry, struct err *err);
+/* One checkpoint. */
+int codec_write_segment(const struct vault *vault, const struct conversation_segment *segment, int64_t now_ms,
+			struct store_write *write, struct err *err);
 /* The row as the entry describes it. */
 void codec_response_row(const struct conversation_entry *entry, const char *owner, const char *thread,
 			struct store_response *row);
@@ -28,6 +31,10 @@ int codec_read(const struct vault *vault, const struct store_snapshot *snapshot,
 /* Only its items: what a turn needs. */
 int codec_read_items(const struct vault *vault, const struct store_snapshot *snapshot, const char *response,
 		     struct item_list *input, struct item_list *output, struct err *err);
+/* What checkpoints kept of a response that never finished: its output so far and, if `events` is not NULL, its events.
+ * Nothing is added where there is no segment. */
+int codec_read_remains(const struct vault *vault, const struct store_snapshot *snapshot, const char *response,
+		       struct item_list *output, struct buf *events, struct err *err);
 /* One item out of one record. */
 int codec_read_item(const struct vault *vault, const struct store_record *record, struct item *item, struct err *err);
 

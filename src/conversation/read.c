@@ -19,6 +19,7 @@ static void query_init(struct store_query *query, enum store_read_kind kind, con
 struct slot {
 	struct item_list input;
 	struct item_list output;
+	bool segments; /* it never finished: its output is what checkpoints kept */
 };
 
 static void slots_free(struct slot **slots, size_t count) {
@@ -36,6 +37,7 @@ static int fill_slot(const struct vault *vault, const struct store_record *recor
 								 : NULL;
 	struct item item = {0};
 	if (!list) {
+		slot->segments = slot->segments || record->kind == RECORD_SEGMENT;
 		return 0;
 	}
 	if (codec_read_item(vault, record, &item, err)) {
@@ -66,6 +68,12 @@ static struct slot *fill_slots(const struct vault *vault, const struct store_sna
 	for (size_t i = 0; i < snapshot->record_count; i++) {
 		struct slot *slot = map_get(by_id, str_of(snapshot->records[i].response));
 		if (slot && fill_slot(vault, &snapshot->records[i], slot, err)) {
+			goto fail;
+		}
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (slots[i].segments && slots[i].output.count == 0 &&
+		    codec_read_remains(vault, snapshot, chain[i]->id, &slots[i].output, NULL, err)) {
 			goto fail;
 		}
 	}

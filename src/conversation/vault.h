@@ -20,6 +20,7 @@ enum record_kind {
 	RECORD_OUTPUT = 3,   /* item_write, one record an item */
 	RECORD_EVENTS = 4,   /* the event log, opaque */
 	RECORD_ERROR = 5,    /* the error message of a failed response */
+	RECORD_SEGMENT = 6,  /* a part of a response that streams; numbered within it, and on no chain */
 };
 
 struct vault {

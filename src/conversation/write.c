@@ -45,6 +45,41 @@ static void on_written(void *owner, const struct err *err) {
 	op_free(&op);
 }
 
+/* Failing costs a fraction of a second of text after a kill, no more: the thread's head knows nothing of segments. */
+static void on_checkpoint(void *owner, const struct err *err) {
+	struct conversation_op *op = owner;
+	op->store_op = NULL;
+	if (err) {
+		log_warn(op->module->deps.log, "checkpoint not written", LOG_S("id", op->id), LOG_ERR(err));
+	}
+	if (op->done.written) {
+		op->done.written(op->arg, err);
+	}
+	op_free(&op);
+}
+
+struct conversation_op *conversation_checkpoint(struct conversation *c, const struct conversation_segment *segment,
+						conversation_written_fn *done, void *arg) {
+	struct store_write *write = store_write_new();
+	struct conversation_op *op = op_new(c->module, c->owner, segment->response_id, arg);
+	struct err err = {0};
+	if (!write || !op ||
+	    codec_write_segment(&c->vault, segment, clock_wall_ms(c->module->deps.clock), write, &err)) {
+		goto give_up;
+	}
+	op->conversation = conversation_hold(c);
+	op->done.written = done;
+	op->store_op = store_commit(c->module->deps.store, &write, on_checkpoint, op);
+	if (op->store_op) {
+		return op;
+	}
+
+give_up:
+	op_free(&op);
+	store_write_free(&write);
+	return NULL;
+}
+
 static int add_changes(struct conversation *c, const struct conversation_entry *entry, struct store_write *write,
 		       struct err *err) {
 	int64_t now_ms = clock_wall_ms(c->module->deps.clock);
@@ -57,6 +92,9 @@ static int add_changes(struct conversation *c, const struct conversation_entry *
 	bool begins = entry->status == RESPONSE_IN_PROGRESS;
 	if (begins ? codec_write_begin(&writer, entry, err) : codec_write_finish(&writer, entry, err)) {
 		return -1;
+	}
+	if (!begins && store_delete_segments(write, entry->response_id)) {
+		return err_set(err, ERR_MEMORY, "no memory for a response");
 	}
 	/* The response refers to its thread, the records to their response. */
 	if (thread_put(c, write, entry->response_id, now_ms) || store_put_response(write, &row)) {

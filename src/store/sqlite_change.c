@@ -11,6 +11,8 @@ enum data_statement {
 	ADVANCE_THREAD,
 	PUT_RESPONSE,
 	PUT_RECORD,
+	PUT_SEGMENT,
+	DELETE_SEGMENTS,
 	PUT_USER,
 	PUT_CREDENTIAL,
 	DELETE_THREAD,
@@ -51,6 +53,10 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 		       " ON CONFLICT (thread, number) DO UPDATE SET kind = excluded.kind,"
 		       " created_ms = excluded.created_ms, commitment = excluded.commitment, sealed = excluded.sealed"
 		       " WHERE response IS excluded.response",
+	/* Not after the response's end: a checkpoint that comes late must not bring its segments back. */
+	[PUT_SEGMENT] = "INSERT INTO segment (response, number, kind, created_ms, sealed)"
+			" SELECT key, ?2, ?3, ?4, ?5 FROM response WHERE id = ?1 AND status = 'in_progress'",
+	[DELETE_SEGMENTS] = "DELETE FROM segment WHERE response = (SELECT key FROM response WHERE id = ?1)",
 	[PUT_USER] = "INSERT INTO user (id, name, created_ms) VALUES (?1, ?2, ?3)"
 		     " ON CONFLICT (id) DO UPDATE SET name = excluded.name",
 	[PUT_CREDENTIAL] = "INSERT INTO credential (id, kind, user, name, hash, created_ms, expires_ms, revoked_ms)"
@@ -183,6 +189,21 @@ static int put_record(struct sqlite_files *files, const struct store_record *r, 
 	return changed < 0 ? -1 : 0;
 }
 
+static int put_segment(struct sqlite_files *files, const struct store_record *s, struct err *err) {
+	int changed = sqlite_conn_run(&files->data, PUT_SEGMENT,
+				      SQL_VALUES(SQL_TEXT(s->response), SQL_INT(s->number), SQL_INT(s->kind),
+						 SQL_INT(s->created_ms), SQL_BLOB(s->sealed.data, s->sealed.length)),
+				      err);
+	if (changed == 0) {
+		return err_set(err, ERR_CONFLICT, "the segment's response is not in progress");
+	}
+	return changed < 0 ? -1 : 0;
+}
+
+static int delete_segments(struct sqlite_files *files, const struct change_name *name, struct err *err) {
+	return sqlite_conn_run(&files->data, DELETE_SEGMENTS, SQL_VALUES(SQL_TEXT(name->id)), err) < 0 ? -1 : 0;
+}
+
 static int put_user(struct sqlite_files *files, const struct store_user *u, struct err *err) {
 	int changed = sqlite_conn_run(&files->data, PUT_USER,
 				      SQL_VALUES(SQL_TEXT(u->id), SQL_TEXT(u->name), SQL_INT(u->created_ms)), err);
@@ -249,6 +270,10 @@ int sqlite_change_apply(struct sqlite_files *files, const struct change *change,
 		return put_response(files, &change->response, err);
 	case CHANGE_PUT_RECORD:
 		return put_record(files, &change->record, err);
+	case CHANGE_PUT_SEGMENT:
+		return put_segment(files, &change->record, err);
+	case CHANGE_DELETE_SEGMENTS:
+		return delete_segments(files, &change->name, err);
 	case CHANGE_PUT_USER:
 		return put_user(files, &change->user, err);
 	case CHANGE_PUT_CREDENTIAL:

@@ -22,6 +22,8 @@ enum data_statement {
 	RESPONSES_OF_THREAD,
 	RECORDS_OF_RESPONSE,
 	RECORDS_OF_THREAD,
+	SEGMENTS_OF_RESPONSE,
+	SEGMENTS_OF_THREAD,
 	FIRST_OF_KIND,
 	LINKS,
 	PLACE,
@@ -51,6 +53,10 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 	[RECORDS_OF_RESPONSE] = "SELECT " RECORD_COLUMNS ", ?2 FROM record m WHERE m.response = ?1 ORDER BY m.number",
 	[RECORDS_OF_THREAD] = "SELECT " RECORD_COLUMNS ", coalesce(r.id, '') FROM record m"
 			      " LEFT JOIN response r ON r.key = m.response WHERE m.thread = ?1 ORDER BY m.number",
+	[SEGMENTS_OF_RESPONSE] = "SELECT " RECORD_COLUMNS ", ?2 FROM segment m"
+				 " WHERE m.response = ?1 ORDER BY m.number",
+	[SEGMENTS_OF_THREAD] = "SELECT " RECORD_COLUMNS ", r.id FROM response r CROSS JOIN segment m"
+			       " ON m.response = r.key WHERE r.thread = ?1 ORDER BY r.key, m.number",
 	[FIRST_OF_KIND] = "SELECT " RECORD_COLUMNS ", coalesce(r.id, '') FROM record m"
 			  " LEFT JOIN response r ON r.key = m.response WHERE m.thread = ?1 AND m.kind = ?2"
 			  " ORDER BY m.number LIMIT 1",
@@ -315,8 +321,9 @@ static int add_response_with_records(struct read *read, sqlite3_stmt *statement)
 		return -1;
 	}
 	const char *id = read->out->responses[read->out->response_count - 1].id;
-	return each(read, RECORDS_OF_RESPONSE, SQL_VALUES(SQL_INT(sqlite3_column_int64(statement, 0)), SQL_TEXT(id)),
-		    add_record) < 0
+	const struct sqlite_value key[] = {SQL_INT(sqlite3_column_int64(statement, 0)), SQL_TEXT(id)};
+	return each(read, RECORDS_OF_RESPONSE, key, 2, add_record) < 0 ||
+			       each(read, SEGMENTS_OF_RESPONSE, key, 2, add_record) < 0
 		       ? -1
 		       : 0;
 }
@@ -342,7 +349,9 @@ static int read_thread(struct read *read) {
 	if (each(read, RESPONSES_OF_THREAD, &key, 1, add_response) < 0) {
 		return -1;
 	}
-	return each(read, RECORDS_OF_THREAD, &key, 1, add_record);
+	return each(read, RECORDS_OF_THREAD, &key, 1, add_record) < 0
+		       ? -1
+		       : each(read, SEGMENTS_OF_THREAD, &key, 1, add_record);
 }
 
 static int take_place(struct read *read, sqlite3_stmt *statement) {

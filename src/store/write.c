@@ -26,7 +26,7 @@ void store_write_free(struct store_write **write) {
 	for (size_t i = 0; i < CHANGE_KINDS; i++) {
 		list_each(node, after, &(*write)->changes[i]) {
 			struct change *change = container_of(node, struct change, node);
-			if (change->kind == CHANGE_PUT_RECORD) {
+			if (change->kind == CHANGE_PUT_RECORD || change->kind == CHANGE_PUT_SEGMENT) {
 				buf_free(&change->record.sealed);
 			}
 			mem_free(change);
@@ -88,12 +88,12 @@ int store_put_response(struct store_write *write, const struct store_response *r
 	return 0;
 }
 
-int store_put_record(struct store_write *write, struct store_record *record) {
+static int put_sealed(struct store_write *write, enum change_kind kind, struct store_record *record) {
 	if (record->sealed.failed) {
 		write->failed = true;
 		return -1;
 	}
-	struct change *change = add(write, CHANGE_PUT_RECORD);
+	struct change *change = add(write, kind);
 	if (!change) {
 		return -1;
 	}
@@ -101,6 +101,18 @@ int store_put_record(struct store_write *write, struct store_record *record) {
 	record->sealed = BUF_INIT;
 	write->bytes += change->record.sealed.length;
 	return 0;
+}
+
+int store_put_record(struct store_write *write, struct store_record *record) {
+	return put_sealed(write, CHANGE_PUT_RECORD, record);
+}
+
+int store_put_segment(struct store_write *write, struct store_record *segment) {
+	return put_sealed(write, CHANGE_PUT_SEGMENT, segment);
+}
+
+int store_delete_segments(struct store_write *write, const char *response) {
+	return add_name(write, CHANGE_DELETE_SEGMENTS, "", response);
 }
 
 int store_delete_response(struct store_write *write, const char *owner, const char *id) {

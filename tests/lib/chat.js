@@ -85,7 +85,13 @@ class Chat {
 		this.send({ type: 'response.create', ...request });
 		const created = this.type('response.created', { from }).then((event) => event.response);
 		created.catch(() => {});
-		const end = this.wait((event) => isTerminal(event) || event.type === 'error', { from, patience: 60_000 }).then((last) => {
+		let begun = false;
+		const ends = (event) => {
+			begun ||= event.type === 'response.created';
+			// Once it has begun it ends by an event of its own; an error then is about something else.
+			return isTerminal(event) || (!begun && event.type === 'error');
+		};
+		const end = this.wait(ends, { from, patience: 60_000 }).then((last) => {
 			const upTo = this.events.indexOf(last) + 1;
 			this.seen = Math.max(this.seen, upTo);
 			assert.notEqual(last.type, 'error', `an error in place of an answer: ${JSON.stringify(last)}`);
@@ -106,9 +112,9 @@ class Chat {
 		return this.closed;
 	}
 
-	/** Resets the connection; no goodbye. */
+	/** Tears the connection down; no goodbye. */
 	drop() {
-		this.socket._socket?.resetAndDestroy?.() ?? this.socket.terminate();
+		this.socket.terminate();
 	}
 }
 

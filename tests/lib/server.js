@@ -60,6 +60,7 @@ export async function filesBelow(dir) {
 // A test process that goes down takes its servers with it.
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+process.once('SIGTERM', () => process.exit(143));
 
 class Server {
 	constructor(dir, settings, env) {

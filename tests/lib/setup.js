@@ -4,8 +4,11 @@ import { startServer } from './server.js';
 import { after, before } from './test.js';
 import { startUpstream } from './upstream.js';
 
-/** Starts all three before the tests of a file (or of a `describe`) and stops them after; `stage` is filled by then. */
-export function setup(options = {}) {
+/**
+ * Starts all three before the tests of a file and stops them after; `stage` is filled by then. `begin` runs, with the
+ * stage, when they stand.
+ */
+export function setup(options = {}, begin = async () => {}) {
 	const stage = {
 		/** An open WebSocket of the user. */
 		chat: (more) => connect(stage.server, { key: stage.key, ...more }),
@@ -15,6 +18,7 @@ export function setup(options = {}) {
 		stage.upstream = await startUpstream();
 		stage.server = await startServer({ upstream: stage.upstream, ...options });
 		stage.key = await stage.server.createKey('ada');
+		await begin(stage);
 	});
 	after(async () => {
 		try {

@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { checkError } from '../lib/check.js';
 import { dial, frame, upgrade } from '../lib/raw.js';
 import { setup } from '../lib/setup.js';
-import { after, before, test } from '../lib/test.js';
+import { test } from '../lib/test.js';
 import { reply } from '../lib/upstream.js';
 
-const stage = setup({ settings: { limits: { header_timeout: '600ms', body_timeout: '900ms', idle_timeout: '1200ms' } } });
-
 let witness;
-before(async () => (witness = await stage.chat()));
-after(() => witness.close());
+const limits = { header_timeout: '600ms', body_timeout: '900ms', idle_timeout: '1200ms' };
+const stage = setup({ settings: { limits } }, async (ready) => {
+	witness = await ready.chat();
+});
 
 /** Whatever was done to the server, someone else's connection still works. */
 let turns = 0;

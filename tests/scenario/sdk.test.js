@@ -4,12 +4,13 @@ import { checkError, checkResponse, checkStream, isTerminal } from '../lib/check
 import { openai, responsesWS } from '../lib/sdk.js';
 import { within } from '../lib/server.js';
 import { setup } from '../lib/setup.js';
-import { before, test } from '../lib/test.js';
+import { test } from '../lib/test.js';
 import { gate, reply } from '../lib/upstream.js';
 
-const stage = setup();
 let client;
-before(() => (client = openai(stage.server, stage.key)));
+const stage = setup({}, async ({ server, key }) => {
+	client = openai(server, key);
+});
 
 /** What the server sent, without what the SDK added to it. */
 const plain = ({ output_text: _, _request_id, ...response }) => response;

@@ -229,8 +229,12 @@ test('another user cannot cancel or read a response that is running', async () =
 
 test('ids that are malformed, unknown or hostile are not found', async () => {
 	for (const id of ['resp_', 'resp_x', 'x', '..', '%2e%2e', '%00', 'resp_%00', "resp_'--", 'a'.repeat(3000), '%F0%9F%98%80']) {
-		const answer = await stage.fetch(`/v1/responses/${id}`);
-		assert.ok([400, 404, 414].includes(answer.status), `${id}: ${answer.status}`);
+		const answer = await stage.fetch(`/v1/responses/${id}`).catch((error) => error);
+		if (id.includes('%00')) {
+			assert.ok(answer instanceof Error || answer.status >= 400, `${id}: refused, if need be without a word`);
+			continue;
+		}
+		assert.equal(answer.status, 404, id);
 		checkError(await answer.json());
 	}
 });

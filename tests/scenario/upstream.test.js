@@ -10,13 +10,13 @@ import { checkError } from '../lib/check.js';
 import { canary } from '../lib/random.js';
 import { startServer } from '../lib/server.js';
 import { eventually, setup } from '../lib/setup.js';
-import { after, before, test } from '../lib/test.js';
+import { test } from '../lib/test.js';
 import { gate, reply, startUpstream, usageEvent } from '../lib/upstream.js';
 
-const stage = setup({ settings: { upstream: { retries: 2, retry_base: '1ms', retry_max: '2s' } } });
 let chat;
-before(async () => (chat = await stage.chat()));
-after(() => chat.close());
+const stage = setup({ settings: { upstream: { retries: 2, retry_base: '1ms', retry_max: '2s' } } }, async (ready) => {
+	chat = await ready.chat();
+});
 
 let questions = 0;
 /** One turn whose request gets these replies, try by try; checks that the upstream was asked `tries` times. */
@@ -211,9 +211,22 @@ test('bytes that are no UTF-8 never reach a client', async () => {
 
 // --- no stream at all --------------------------------------------------------------------------------------------------
 
-test('a whole JSON answer in place of a stream is a protocol error', async () => {
-	const completion = { id: 'x', object: 'chat.completion', choices: [{ index: 0, message: { role: 'assistant', content: 'hi' } }] };
-	assertFailed(await turn(async (x) => x.json(200, completion)), 'upstream_failed', 'upstream_protocol');
+test('a whole completion in place of a stream is taken for what it is', async () => {
+	const choice = { index: 0, message: { role: 'assistant', content: 'all at once' }, finish_reason: 'stop' };
+	const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
+	const ended = await turn(async (x) => x.json(200, { id: 'x', object: 'chat.completion', choices: [choice], usage }));
+	assertCompleted(ended, 'all at once');
+	assert.equal(ended.response.usage.total_tokens, 10);
+});
+
+test('JSON that is no completion in place of a stream is a protocol error', async () => {
+	assertFailed(await turn(async (x) => x.json(200, { hello: 'world' })), 'upstream_failed', 'upstream_protocol');
+});
+
+test('an error in place of a stream, though the status is 200, fails the response with its message', async () => {
+	const ended = await turn(async (x) => x.json(200, { error: { message: 'out of credit' } }));
+	assert.equal(ended.response.status, 'failed');
+	assert.match(ended.response.error.message, /out of credit/);
 });
 
 test('a web page in place of a stream is a protocol error', async () => {
@@ -236,7 +249,7 @@ test('an error object as the first event fails the response with its message', a
 	assert.match(ended.response.error.message, /no GPU today/);
 });
 
-test('a redirect is not followed', async () => {
+test('a redirect is not followed', async (t) => {
 	let visits = 0;
 	const elsewhere = http.createServer((_, response) => {
 		visits++;
@@ -244,6 +257,7 @@ test('a redirect is not followed', async () => {
 	});
 	elsewhere.listen(0, '127.0.0.1');
 	await once(elsewhere, 'listening');
+	t.after(() => elsewhere.close());
 	const location = `http://127.0.0.1:${elsewhere.address().port}/v1/chat/completions`;
 	const { response } = await turn(async (x) => {
 		x.head(307, { location });
@@ -251,7 +265,6 @@ test('a redirect is not followed', async () => {
 	});
 	assert.equal(response.status, 'failed');
 	assert.equal(visits, 0);
-	elsewhere.close();
 });
 
 // --- refusals and retries ----------------------------------------------------------------------------------------------

@@ -211,6 +211,7 @@ test('turns on one connection run one after another, in the order in which they 
 	stage.upstream.on('queued one', reply.pauses('1', held));
 	const chat = await stage.chat();
 	const first = chat.begin({ input: 'queued one' });
+	await first.created;
 	await stage.upstream.request('queued one');
 	chat.send({ type: 'response.create', input: 'queued two' });
 	chat.send({ type: 'response.create', input: 'queued three' });
@@ -235,7 +236,7 @@ test('connections run beside each other', async () => {
 	const [slow, quick] = await Promise.all([stage.chat(), stage.chat()]);
 	const turn = slow.begin({ input: 'held back' });
 	await slow.type('response.output_text.delta');
-	assert.equal((await quick.turn('not held back')).text, 'You said: not held back');
+	assert.equal((await quick.turn('quick')).text, 'You said: quick');
 	held.open();
 	assert.equal((await turn.end).text, 'ab');
 	await Promise.all([slow.close(), quick.close()]);

@@ -88,8 +88,9 @@ class Chat {
 		let begun = false;
 		const ends = (event) => {
 			begun ||= event.type === 'response.created';
-			// Once it has begun it ends by an event of its own; an error then is about something else.
-			return isTerminal(event) || (!begun && event.type === 'error');
+			// Once it has begun it ends by an event of its own; an error then is about something else, as is one about a
+			// cancel that came too late for the turn before.
+			return isTerminal(event) || (!begun && event.type === 'error' && event.error.param !== 'response_id');
 		};
 		const end = this.wait(ends, { from, patience: 60_000 }).then((last) => {
 			const upTo = this.events.indexOf(last) + 1;

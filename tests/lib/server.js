@@ -63,11 +63,12 @@ process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 process.once('SIGTERM', () => process.exit(143));
 
 class Server {
-	constructor(dir, settings, env) {
+	constructor(dir, { settings = {}, env = {}, wrapper = [] }) {
 		this.dir = dir;
 		this.data = path.join(dir, 'data');
 		this.file = path.join(dir, 'sluice.conf');
 		this.settings = settings;
+		this.wrapper = wrapper;
 		this.env = { ...process.env, ...env };
 		this.lines = []; // every line on standard error, as text
 		this.log = []; // those that are JSON, parsed
@@ -77,7 +78,8 @@ class Server {
 	async start() {
 		await writeFile(this.file, ini(this.settings), { mode: 0o600 });
 		const from = this.log.length;
-		this.child = spawn(program('sluiced'), ['-c', this.file], { env: this.env, stdio: ['ignore', 'inherit', 'pipe'] });
+		const [command, ...args] = [...this.wrapper, program('sluiced'), '-c', this.file];
+		this.child = spawn(command, args, { env: this.env, stdio: ['ignore', 'inherit', 'pipe'] });
 		const child = this.child;
 		running.add(child);
 		// 'close' and not 'exit': by then the last line of the log has been read too.
@@ -242,11 +244,11 @@ class Server {
 
 /**
  * A running server. `upstream`: an object with a `url`; `settings`: { section: { key: value } } over the defaults
- * below; `env`: more environment variables. The limits are far away unless a test draws them near.
+ * below; `env`: more environment variables; `wrapper`: a command to start it through. The limits are far away unless a test draws them near.
  */
-export async function startServer({ upstream, settings = {}, env = {} } = {}) {
+export async function startServer({ upstream, settings = {}, ...options } = {}) {
 	const dir = await mkdtemp(path.join(tmpdir(), 'sluice-test-'));
-	const server = new Server(dir, {}, env);
+	const server = new Server(dir, options);
 	await mkdir(server.data, { mode: 0o700 });
 	server.settings = merge(
 		{

@@ -1,0 +1,196 @@
+// Faults on purpose: cancels at every moment, kills under load, too few descriptors, readers that do not read.
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { connect } from '../lib/chat.js';
+import { checkResponse, isTerminal } from '../lib/check.js';
+import { dial, upgrade } from '../lib/raw.js';
+import { random } from '../lib/random.js';
+import { startServer, within } from '../lib/server.js';
+import { setup } from '../lib/setup.js';
+import { test } from '../lib/test.js';
+import { reply, startUpstream } from '../lib/upstream.js';
+
+const stage = setup();
+
+async function own(t, options = {}) {
+	const upstream = await startUpstream();
+	t.after(() => upstream.stop());
+	const server = await startServer({ upstream, ...options });
+	t.after(() => server.remove());
+	return { upstream, server, key: await server.createKey('ada') };
+}
+
+test('a cancel at every event of a response gives exactly one terminal event, and the next turn works', async () => {
+	const chat = await stage.chat();
+	const words = ['a ', 'b ', 'c ', 'd'];
+	stage.upstream.on('cancelled somewhere', reply.says(words));
+	for (let at = 0; at < 12; at++) {
+		const from = chat.events.length;
+		const turn = chat.begin({ input: 'cancelled somewhere' });
+		const { id } = await turn.created;
+		await chat.wait(() => {
+			const mine = chat.events.slice(from);
+			return mine.length > at || mine.some(isTerminal);
+		}, { from });
+		chat.send({ type: 'response.cancel', response_id: id });
+		const { response, text } = await turn.end;
+		assert.ok(['completed', 'incomplete'].includes(response.status));
+		assert.ok(words.join('').startsWith(text), `part of what was said: ${text}`);
+		if (response.status === 'incomplete') {
+			assert.equal(response.incomplete_details.reason, 'cancelled');
+		}
+		const next = await chat.turn(`after cancel ${at}`);
+		assert.equal(next.text, `You said: after cancel ${at}`);
+		const terminals = chat.events.slice(from).filter((event) => isTerminal(event) && event.response.id === id);
+		assert.equal(terminals.length, 1, 'one terminal event, also later');
+	}
+	await chat.close();
+});
+
+test('two cancels at once are one: the second is told that it is late, or nothing', async () => {
+	stage.upstream.on('cancelled twice', reply.stalls('x'));
+	const chat = await stage.chat();
+	const turn = chat.begin({ input: 'cancelled twice' });
+	const { id } = await turn.created;
+	await chat.type('response.output_text.delta');
+	chat.send({ type: 'response.cancel', response_id: id });
+	chat.send({ type: 'response.cancel', response_id: id });
+	assert.equal((await turn.end).response.incomplete_details.reason, 'cancelled');
+	assert.equal((await chat.turn('after two cancels')).text, 'You said: after two cancels');
+	assert.equal(chat.events.filter((event) => isTerminal(event) && event.response.id === id).length, 1);
+	await chat.close();
+});
+
+test('killed at random under load, again and again: what was acknowledged is there, and nothing is stuck', { timeout: 180_000 }, async (t) => {
+	const dice = random('kills');
+	const { upstream, server, key } = await own(t);
+	upstream.fallback = async (x) => {
+		for (const word of ['one ', 'two ', 'three ', x.question]) {
+			await x.say(word);
+			await new Promise(setImmediate);
+		}
+		await x.finish();
+		await x.done();
+	};
+	const acknowledged = new Map();
+	const begun = new Set();
+	for (let round = 0; round < 8; round++) {
+		const chats = await Promise.all(Array.from({ length: 6 }, () => connect(server, { key })));
+		const load = chats.map(async (chat, at) => {
+			for (let turn = 0; ; turn++) {
+				const { created, end } = chat.begin({ input: `round ${round} chat ${at} turn ${turn}` });
+				begun.add((await created).id);
+				const { response } = await end;
+				acknowledged.set(response.id, response);
+			}
+		});
+		const stopped = Promise.allSettled(load);
+		const enough = acknowledged.size + dice.integer(5, 60);
+		await within(
+			60_000,
+			(async () => {
+				while (acknowledged.size < enough) {
+					await new Promise(setImmediate);
+				}
+			})(),
+			'the load makes progress',
+		);
+		await server.kill();
+		await stopped;
+		await server.restart();
+		for (const [id, response] of acknowledged) {
+			const answer = await server.fetch(`/v1/responses/${id}`, { key });
+			assert.deepEqual(await answer.json(), response, `round ${round}, seed ${dice.seed}`);
+		}
+		for (const id of begun) {
+			const answer = await server.fetch(`/v1/responses/${id}`, { key });
+			assert.equal(answer.status, 200, `a response whose created event was seen is there: round ${round}, seed ${dice.seed}`);
+			const response = await answer.json();
+			checkResponse(response);
+			assert.notEqual(response.status, 'in_progress', `nothing is stuck: round ${round}, seed ${dice.seed}`);
+		}
+	}
+	await server.stop();
+});
+
+const cpuTicks = async (pid) => {
+	const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /, '').split(' ');
+	return Number(fields[11]) + Number(fields[12]);
+};
+
+test('out of descriptors the server neither spins nor floods its log, and recovers', async (t) => {
+	const { server, key } = await own(t, { wrapper: ['prlimit', '--nofile=200:200'] });
+	const { pid } = server.child;
+	const wires = [];
+	for (let n = 0; n < 300; n++) {
+		const wire = await dial(server).catch(() => undefined);
+		if (wire) {
+			wires.push(wire);
+		}
+	}
+	const [ticks, lines] = [await cpuTicks(pid), server.lines.length];
+	await new Promise((resolve) => setTimeout(resolve, 2000));
+	const spent = (await cpuTicks(pid)) - ticks;
+	assert.ok(spent < 100, `${spent} of 200 ticks: the loop spins`);
+	assert.ok(server.lines.length - lines < 50, `${server.lines.length - lines} lines in two seconds`);
+	assert.ok(server.log.some(({ event }) => /descriptor/.test(event)), 'the server did run short');
+	wires.forEach((wire) => wire.drop());
+	await Promise.all(wires.map((wire) => wire.ended));
+	const chat = await within(
+		30_000,
+		(async () => {
+			for (;;) {
+				const one = await connect(server, { key }).catch(() => undefined);
+				if (one) {
+					return one;
+				}
+			}
+		})(),
+		'the server takes connections again',
+	);
+	assert.equal((await chat.turn('recovered')).text, 'You said: recovered');
+	await chat.close();
+	await server.stop();
+});
+
+const residentKiB = async (pid) => Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))[1]);
+
+test('what a reader does not read is not kept for it encoded', async (t) => {
+	const { upstream, server, key } = await own(t);
+	const word = 'w'.repeat(4000);
+	const megabytes = 4;
+	upstream.on('much', reply.says(Array.from({ length: megabytes * 256 }, () => word)));
+	const before = await residentKiB(server.child.pid);
+	const lazy = await Promise.all(Array.from({ length: 10 }, () => connect(server, { key })));
+	for (const chat of lazy) {
+		chat.socket.pause();
+		chat.send({ type: 'response.create', input: 'much', store: false });
+	}
+	await Promise.all(lazy.map((_, at) => upstream.request('much', at + 1).then(({ closed }) => closed)));
+	const grown = (await residentKiB(server.child.pid)) - before;
+	// Each answer stands in its log and in the turn that its connection remembers; events encoded for the reader would
+	// be a third copy. A sanitizer keeps what was freed, so that it says nothing there.
+	const most = 10 * megabytes * 1024 * 2.6;
+	const sanitized = (await readFile(`/proc/${server.child.pid}/maps`, 'utf8')).includes('libasan');
+	assert.ok(sanitized || grown < most, `${grown} KiB, at most ${most}`);
+	lazy.forEach((chat) => chat.drop());
+	await server.stop();
+});
+
+test('pings, fragments and tiny frames in floods are survived, and others do not notice', async (t) => {
+	const { server, key } = await own(t, { settings: { limits: { bytes_per_second: '64KiB', bytes_burst: '1MiB' } } });
+	const other = await connect(server, { key });
+	const wire = await dial(server);
+	wire.write(upgrade(server, key));
+	await wire.read(/^HTTP\/1\.1 101 /);
+	const ping = Buffer.from([0x89, 0x80, 1, 2, 3, 4]);
+	const empty = Buffer.from([0x00, 0x80, 1, 2, 3, 4]);
+	wire.write(Buffer.concat(Array(20_000).fill(ping)));
+	wire.write(Buffer.concat([Buffer.from([0x01, 0x80, 1, 2, 3, 4]), ...Array(20_000).fill(empty)]));
+	for (let n = 0; n < 5; n++) {
+		assert.equal((await other.turn(`amid the flood ${n}`)).text, `You said: amid the flood ${n}`);
+	}
+	wire.drop();
+	await other.close();
+	await server.stop();
+});

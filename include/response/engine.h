@@ -26,8 +26,9 @@ struct response;
 struct cursor;
 
 struct engine_options {
-	const char *default_model; /* for a request that names none; "" takes the upstream's first */
-	uint32_t max_live;         /* responses of all users at once */
+	const char *default_model;      /* for a request that names none; "" takes the upstream's first */
+	uint32_t max_live;              /* responses of all users at once */
+	int64_t checkpoint_interval_ms; /* between checkpoints of what streams; 0: none */
 };
 
 struct engine_deps {
@@ -62,12 +63,12 @@ struct cursor {
 	uint32_t next;             /* sequence number of the event wanted next */
 	bool told;                 /* ready was called, and not all was read since */
 	const struct cursor_sink *sink;
-	void *owner;               /* the watcher's own */
+	void *owner; /* the watcher's own */
 };
 
 /* Watches from event `next` on. If events are there already, ready is called later, from the loop. */
 void cursor_open(struct cursor *cursor, struct response *response, uint32_t next, const struct cursor_sink *sink,
-                 void *owner);
+		 void *owner);
 /* Lets go. The last cursor's closing stops a running response that is not stored. A closed one is left alone. */
 void cursor_close(struct cursor *cursor);
 /* Appends the next event as JSON to `out` and steps on; `name` (may be NULL) gets its type. False: none is there now. */
@@ -90,7 +91,7 @@ struct engine_start {
 /* Starts a response and opens `cursor` on it from event 0. -1 with an error that can be told at once (unknown model, too
  * many live, draining, memory). */
 int engine_create(struct engine *engine, const struct engine_start *start, struct cursor *cursor,
-                  const struct cursor_sink *sink, void *owner, struct api_error *error);
+		  const struct cursor_sink *sink, void *owner, struct api_error *error);
 
 struct engine_watch {
 	const char *owner; /* user id */
@@ -103,7 +104,7 @@ struct engine_watch {
  * event. -1 with an error that can be told at once; else `sink` hears of it, `refused` included: no such response of this
  * user, a number past the end. On a response that has ended, `ready` comes also when no event is left to read. */
 int engine_watch(struct engine *engine, const struct engine_watch *watch, struct cursor *cursor,
-                 const struct cursor_sink *sink, void *owner, struct api_error *error);
+		 const struct cursor_sink *sink, void *owner, struct api_error *error);
 
 /* The models that a request may name, as upstream_models gives them: for GET /v1/models. */
 size_t engine_models(struct engine *engine, char *const **names);

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "checkpoint.h"
 #include "failure.h"
 #include "replay.h"
 #include "response.h"
@@ -14,10 +15,11 @@ struct engine {
 	struct engine_deps deps;
 	char default_model[REQUEST_MODEL_SIZE];
 	uint32_t max_live;
+	uint64_t checkpoint_interval_ms;
 	struct registry registry;
 };
 
-static void on_turn_closed(uv_handle_t *handle) {
+static void on_closed(uv_handle_t *handle) {
 	mem_free(handle);
 }
 
@@ -30,6 +32,7 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
 	struct registry *registry = &engine->registry;
 	engine->deps = *deps;
 	engine->max_live = options->max_live;
+	engine->checkpoint_interval_ms = (uint64_t)options->checkpoint_interval_ms;
 	list_init(&registry->queue);
 	if (str_copy(engine->default_model, sizeof engine->default_model, str_of(options->default_model))) {
 		err_set(err, ERR_INVALID, "the default model's name is too long");
@@ -37,17 +40,21 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
 	}
 	registry->live = map_new();
 	registry->turn = mem_zalloc(sizeof *registry->turn);
-	if (!registry->live || !registry->turn) {
+	registry->timer = mem_zalloc(sizeof *registry->timer);
+	if (!registry->live || !registry->turn || !registry->timer) {
 		err_set(err, ERR_MEMORY, "no memory for the response engine");
 		goto free_registry;
 	}
 	uv_idle_init(deps->loop, registry->turn);
+	uv_timer_init(deps->loop, registry->timer);
 	registry->turn->data = registry;
+	registry->timer->data = registry;
 	registry_measure(registry, deps->metrics);
 	return engine;
 
 free_registry:
 	mem_free(registry->turn);
+	mem_free(registry->timer);
 	map_free(&registry->live);
 free_engine:
 	mem_free(engine);
@@ -63,7 +70,8 @@ void engine_free(struct engine **engine) {
 		while (map_next(e->registry.live, &position, NULL, &live)) {
 			response_release(live);
 		}
-		uv_close((uv_handle_t *)e->registry.turn, on_turn_closed);
+		uv_close((uv_handle_t *)e->registry.turn, on_closed);
+		uv_close((uv_handle_t *)e->registry.timer, on_closed);
 		map_free(&e->registry.live);
 		mem_free(e);
 	}
@@ -141,6 +149,7 @@ int engine_create(struct engine *engine, const struct engine_start *start, struc
 		goto free_request;
 	}
 	cursor_open(cursor, response, 0, sink, owner);
+	checkpoint_start(registry, engine->checkpoint_interval_ms);
 	response_begin(response);
 	result = 0;
 

@@ -83,9 +83,11 @@ static int get_varint(struct str *rest, uint32_t *value) {
 	return -1;
 }
 
-void event_log_encode(const struct event_log *log, struct buf *out) {
-	buf_append_char(out, ENCODING_VERSION);
-	for (uint32_t i = 0; i < log->count; i++) {
+void event_log_encode(const struct event_log *log, uint32_t first, struct buf *out) {
+	if (first == 0) {
+		buf_append_char(out, ENCODING_VERSION);
+	}
+	for (uint32_t i = first; i < log->count; i++) {
 		buf_append_char(out, (char)log->entries[i].kind);
 		if (log->entries[i].kind == EVENT_TEXT_DELTA) {
 			put_varint(out, (uint32_t)event_log_delta(log, i).length);
@@ -128,4 +130,21 @@ int event_log_decode(struct event_log *log, struct str encoded, struct str text,
 	}
 	*log = decoded;
 	return 0;
+}
+
+int event_log_close(struct event_log *log) {
+	static const enum event_kind start[] = {EVENT_CREATED, EVENT_IN_PROGRESS};
+	static const enum event_kind end[] = {EVENT_TEXT_DONE, EVENT_PART_DONE, EVENT_ITEM_DONE};
+	enum event_kind last = log->count ? log->entries[log->count - 1].kind : EVENT_TERMINAL;
+	int result = 0;
+	if (log->count && last == EVENT_TERMINAL) {
+		return 0;
+	}
+	for (size_t i = log->count; i < 2; i++) {
+		result |= event_log_append(log, start[i], 0);
+	}
+	for (size_t i = 0; i < 3 && (last == EVENT_TEXT_DELTA || last == EVENT_PART_ADDED); i++) {
+		result |= event_log_append(log, end[i], 0);
+	}
+	return result | event_log_append(log, EVENT_TERMINAL, 0);
 }

@@ -35,9 +35,11 @@ struct str event_log_delta(const struct event_log *log, uint32_t sequence);
 /* All text so far. There is one text item in a response; with more, this takes an index. */
 struct str event_log_text(const struct event_log *log);
 
-/* The log as it is stored beside the text, so that a finished response can be replayed with the same numbers: version 1,
- * then per event its kind, and for a delta the length of its text as a varint. */
-void event_log_encode(const struct event_log *log, struct buf *out);
+/* The log from event `first` on, as it is stored beside the text, so that a response can be replayed with the same numbers:
+ * version 1 (before event 0), then per event its kind, and for a delta the length of its text as a varint. */
+void event_log_encode(const struct event_log *log, uint32_t first, struct buf *out);
+/* Appends what is missing of a log that a killed server left: the end of an open item, and the terminal event. */
+int event_log_close(struct event_log *log);
 /* Rebuilds it from that and the text; ERR_CORRUPT when they do not fit each other. */
 int event_log_decode(struct event_log *log, struct str encoded, struct str text, struct err *err);
 

@@ -84,6 +84,7 @@ static void response_free(struct response *r) {
 	conversation_cancel(&r->loading);
 	conversation_cancel(&r->beginning);
 	conversation_cancel(&r->finishing);
+	conversation_cancel(&r->checkpoint);
 	upstream_cancel(&r->call);
 	request_settings_free(&r->settings);
 	item_list_free(&r->input);

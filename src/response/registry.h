@@ -28,7 +28,8 @@ struct engine_metrics {
 struct registry {
 	struct map *live; /* by response id */
 	struct list queue;
-	uv_idle_t *turn; /* runs while the queue holds something */
+	uv_idle_t *turn;   /* runs while the queue holds something */
+	uv_timer_t *timer; /* of checkpoints; runs while something is live */
 	bool draining;
 	struct deferred idle_notice;
 	void (*idle)(void *owner);

@@ -19,8 +19,13 @@ static int take_events(struct response *r, const struct stored_response *stored,
 	for (size_t i = 0; i < stored->output.count; i++) {
 		item_append_text(&stored->output.items[i], &text);
 	}
+	bool began = stored->events.length > 0;
 	int result = text.failed ? err_set(err, ERR_MEMORY, "no memory for a replay")
+		     : !began    ? 0
 				 : event_log_decode(&r->events, buf_str(&stored->events), buf_str(&text), err);
+	if (result == 0 && event_log_close(&r->events)) {
+		result = err_set(err, ERR_MEMORY, "no memory for a replay");
+	}
 	buf_free(&text);
 	return result;
 }

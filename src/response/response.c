@@ -102,7 +102,7 @@ static struct conversation_entry entry_of(const struct response *r) {
 
 static int write_end(struct response *r) {
 	struct buf encoded = BUF_INIT;
-	event_log_encode(&r->events, &encoded);
+	event_log_encode(&r->events, 0, &encoded);
 	buf_append_char(&encoded, EVENT_TERMINAL);
 	if (!encoded.failed) {
 		struct conversation_entry entry = entry_of(r);

@@ -44,6 +44,9 @@ struct response {
 	struct turn *turn;                 /* held; once it ended */
 
 	struct conversation_op *loading, *beginning, *finishing;
+	struct conversation_op *checkpoint; /* under way */
+	uint32_t segments;                  /* handed to the store */
+	uint32_t kept_events, kept_before;  /* events in them, with and without the one under way */
 	struct upstream_call *call;
 
 	struct event_log events;

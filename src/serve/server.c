@@ -19,6 +19,7 @@
 
 #define CLOSING_MS 2000 /* for goodbyes, once nothing runs any more */
 #define CLOSING_STEP_MS 20
+#define CHECKPOINT_MS 250 /* at most so much of a stream is lost by a kill */
 
 struct server {
 	const struct config *config;
@@ -226,6 +227,7 @@ static int open_modules(struct server *server) {
 	server->conversations = conversations_new(&conversation_deps, err);
 	const struct engine_options engine_options = {
 		.default_model = server->config->upstream.model ? server->config->upstream.model : "",
+		.checkpoint_interval_ms = CHECKPOINT_MS,
 		.max_live = server->config->server.max_connections,
 	};
 	const struct engine_deps engine_deps = {

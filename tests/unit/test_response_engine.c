@@ -1,5 +1,7 @@
 #include <signal.h>
 
+#include <sqlite3.h>
+
 #include "upstream_test.h"
 
 #include "conversation_test.h"
@@ -74,14 +76,9 @@ static void on_refused(struct cursor *cursor, const struct api_error *error) {
 
 static const struct cursor_sink watch = {on_ready, on_refused};
 
-static void stage_open(struct stage *stage, const struct answer *answers, size_t count) {
+static void stage_open_engine(struct stage *stage) {
 	struct err err = {0};
-	world_open(&stage->world, answers, count);
-	stage->world.options.retries = 0;
-	stage->world.models = MODELS;
-	vessel_open(&stage->vessel, &stage->world.loop);
-	world_connect(&stage->world, NULL);
-	const struct engine_options options = {.default_model = "m", .max_live = 8};
+	const struct engine_options options = {.default_model = "m", .max_live = 8, .checkpoint_interval_ms = 5};
 	const struct engine_deps deps = {
 		.loop = &stage->world.loop,
 		.clock = clock_system(),
@@ -92,6 +89,15 @@ static void stage_open(struct stage *stage, const struct answer *answers, size_t
 	};
 	stage->engine = engine_new(&options, &deps, &err);
 	assert_non_null(stage->engine);
+}
+
+static void stage_open(struct stage *stage, const struct answer *answers, size_t count) {
+	world_open(&stage->world, answers, count);
+	stage->world.options.retries = 0;
+	stage->world.models = MODELS;
+	vessel_open(&stage->vessel, &stage->world.loop);
+	world_connect(&stage->world, NULL);
+	stage_open_engine(stage);
 }
 
 static void stage_close(struct stage *stage) {
@@ -438,6 +444,68 @@ static void a_closed_replay_is_never_heard_of(void **state) {
 	assert_false(gone.refused);
 }
 
+static size_t stored_segments(struct stage *stage) {
+	char path[128];
+	sqlite3 *db = NULL;
+	sqlite3_stmt *statement = NULL;
+	snprintf(path, sizeof path, "%s/sluice.db", stage->vessel.dir);
+	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM segment", -1, &statement, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	size_t count = (size_t)sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+	return count;
+}
+
+/* As a kill leaves it: the engine goes with its responses, only the store's file is there. */
+static void what_a_killed_server_streamed_is_kept(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM DELTA("Hel") DELTA("lo"), .piece = 150, .then = THEN_HOLD}, {.bytes = STREAM HELLO});
+	struct watcher w = {0}, again = {0}, next = {0};
+	create(&stage, &w, "Hi", NULL, true);
+	while (!has(&w, "lo\",") || stored_segments(&stage) < 1) {
+		uv_run(&stage.world.loop, UV_RUN_ONCE);
+	}
+	/* The last delta may still be on its way to the disk. */
+	for (int64_t until = clock_monotonic_us(clock_system()) + 50000; clock_monotonic_us(clock_system()) < until;) {
+		uv_run(&stage.world.loop, UV_RUN_ONCE);
+	}
+	char seen[16384];
+	snprintf(seen, sizeof seen, "%s", buf_text(&w.events));
+	cursor_close(&w.cursor);
+	engine_free(&stage.engine);
+	vessel_close_store(&stage.vessel);
+	vessel_open_store(&stage.vessel);
+	stage_open_engine(&stage);
+
+	assert_int_equal(watch_from(&stage, &again, OWNER, w.id, 0), 0);
+	assert_memory_equal(buf_text(&again.events), seen, strlen(seen));
+	assert_true(has(&again, "\"reason\":\"server_restart\""));
+	assert_true(has(&again, "\"text\":\"Hello\""));
+	const char *names = buf_text(&again.names);
+	assert_non_null(strstr(names, END_NAMES "response.incomplete\n"));
+	/* It can be continued, too. */
+	create(&stage, &next, "Go on", &w, true);
+	wait_for(&stage, &next);
+	assert_non_null(strstr(buf_text(&stage.world.last_request), "\"Hello\""));
+	drop(&w);
+	drop(&again);
+	drop(&next);
+	stage_close(&stage);
+}
+
+static void segments_go_with_the_end(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM HELLO, .piece = 10});
+	struct watcher w = {0};
+	create(&stage, &w, "Hi", NULL, true);
+	wait_for(&stage, &w);
+	assert_int_equal(stored_segments(&stage), 0);
+	drop(&w);
+	stage_close(&stage);
+}
+
 static bool idle_seen;
 
 static void on_engine_idle(void *owner) {
@@ -515,6 +583,8 @@ int main(void) {
 		cmocka_unit_test(an_ended_response_replays_as_it_streamed),
 		cmocka_unit_test(failed_and_cut_responses_replay_too),
 		cmocka_unit_test(a_closed_replay_is_never_heard_of),
+		cmocka_unit_test(what_a_killed_server_streamed_is_kept),
+		cmocka_unit_test(segments_go_with_the_end),
 		cmocka_unit_test(draining_refuses_and_interrupts),
 		cmocka_unit_test(memory_out_at_every_point_is_an_answer),
 	};

@@ -62,7 +62,7 @@ static void a_stored_log_replays_the_same(void **state) {
 	struct buf encoded = BUF_INIT;
 	struct err err = {0};
 	fill(&log);
-	event_log_encode(&log, &encoded);
+	event_log_encode(&log, 0, &encoded);
 	assert_int_equal(event_log_decode(&again, buf_str(&encoded), event_log_text(&log), &err), 0);
 	assert_int_equal(again.count, log.count);
 	for (uint32_t i = 0; i < log.count; i++) {
@@ -81,7 +81,7 @@ static void a_damaged_log_is_refused(void **state) {
 	struct buf encoded = BUF_INIT;
 	struct err err = {0};
 	fill(&log);
-	event_log_encode(&log, &encoded);
+	event_log_encode(&log, 0, &encoded);
 	struct str text = event_log_text(&log);
 	for (size_t length = 0; length + 2 < encoded.length; length++) {
 		char *part = malloc(length + 1);

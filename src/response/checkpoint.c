@@ -1,0 +1,63 @@
+#include "checkpoint.h"
+
+#include "base/map.h"
+#include "response.h"
+
+static void on_kept(void *owner, const struct err *err) {
+	struct response *r = owner;
+	r->checkpoint = NULL;
+	if (err) {
+		/* Nothing of it was written: the next one says it again, under the same number. */
+		r->kept_events = r->kept_before;
+		r->segments--;
+	}
+}
+
+/* What one more event would have to be behind. */
+static struct str text_since(const struct event_log *log, uint32_t first) {
+	uint32_t start = first ? log->entries[first - 1].end : 0;
+	return (struct str){log->text.data + start, log->entries[log->count - 1].end - start};
+}
+
+static void keep(struct response *r) {
+	struct buf events = BUF_INIT;
+	event_log_encode(&r->events, r->kept_events, &events);
+	if (!events.failed) {
+		const struct conversation_segment segment = {
+			.response_id = r->id,
+			.number = r->segments,
+			.item_id = r->item_id,
+			.text = text_since(&r->events, r->kept_events),
+			.events = buf_str(&events),
+		};
+		r->checkpoint = conversation_checkpoint(r->conversation, &segment, on_kept, r);
+	}
+	if (r->checkpoint) {
+		r->segments++;
+		r->kept_before = r->kept_events;
+		r->kept_events = r->events.count;
+	}
+	buf_free(&events);
+}
+
+static void on_timer(uv_timer_t *timer) {
+	struct registry *registry = timer->data;
+	size_t position = 0;
+	void *live = NULL;
+	while (map_next(registry->live, &position, NULL, &live)) {
+		struct response *r = live;
+		if (r->state == STATE_STREAMING && r->settings.store && r->shown && !r->checkpoint &&
+		    r->events.count > r->kept_events) {
+			keep(r);
+		}
+	}
+	if (map_count(registry->live) == 0) {
+		uv_timer_stop(timer);
+	}
+}
+
+void checkpoint_start(struct registry *registry, uint64_t interval_ms) {
+	if (interval_ms && !uv_is_active((const uv_handle_t *)registry->timer)) {
+		uv_timer_start(registry->timer, on_timer, interval_ms, interval_ms);
+	}
+}

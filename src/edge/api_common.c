@@ -85,9 +85,6 @@ bool api_started(struct exchange *exchange, struct conversation_op *op) {
 		return false;
 	}
 	exchange->op = op;
-	/* Until the answer nothing more is read: see lws.h. */
-	if (!exchange->has_body) {
-		connection_pause(exchange->connection);
-	}
+	exchange_wait(exchange);
 	return true;
 }

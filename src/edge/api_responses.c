@@ -180,8 +180,6 @@ void api_response_cancel(struct exchange *exchange) {
 		return;
 	}
 	cursor_open(&exchange->cursor, live, 0, &waiting_sink, exchange);
-	if (!exchange->has_body) {
-		connection_pause(exchange->connection);
-	}
+	exchange_wait(exchange);
 	response_cancel(live);
 }

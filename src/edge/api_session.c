@@ -80,7 +80,9 @@ void api_session_create(struct exchange *exchange) {
 	json_free(&json);
 	if (bad) {
 		reply_error(exchange, &error);
+		return;
 	}
+	exchange_wait(exchange);
 }
 
 void api_session_get(struct exchange *exchange) {
@@ -106,7 +108,5 @@ void api_session_delete(struct exchange *exchange) {
 		api_reply_err(exchange, &err, API_INVALID_KEY);
 		return;
 	}
-	if (!exchange->has_body) {
-		connection_pause(exchange->connection);
-	}
+	exchange_wait(exchange);
 }

@@ -1,6 +1,7 @@
 #include "connection.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -8,6 +9,8 @@
 #include "base/mem.h"
 
 #define CONNECTION_MAGIC 0x636f6e6eu
+#define DRAIN_CHECK_MS 200
+#define SHORTAGE_LOG_US INT64_C(60000000)
 
 /* How many connections an address has. IPv6 counts by /64, which one customer holds whole. */
 struct address_share {
@@ -96,7 +99,13 @@ static bool short_of_descriptors(struct edge *edge, struct lws *listener, int de
 	edge->paused_listener = listener;
 	ticker_start(edge);
 	lws_rx_flow_control(listener, 0);
-	log_warn(edge->deps.log, "short of descriptors: not accepting for a moment", LOG_I("descriptor", descriptor));
+	/* Once a minute: the shortage must not flood the log as well. */
+	int64_t now = edge_now_us(edge);
+	if (edge->shortage_logged_us == 0 || now - edge->shortage_logged_us >= SHORTAGE_LOG_US) {
+		edge->shortage_logged_us = now;
+		log_warn(edge->deps.log, "short of descriptors: connections are refused",
+			 LOG_I("descriptor", descriptor));
+	}
 	return true;
 }
 
@@ -204,17 +213,6 @@ void connection_time_out(struct connection *connection) {
 	connection_kill(connection);
 }
 
-void connection_finish(struct connection *connection) {
-	if (!connection->wsi || connection->finishing) {
-		return;
-	}
-	connection->finishing = true;
-	connection_resume(connection);
-	lws_callback_on_writable(connection->wsi);
-	/* For a client that takes nothing any more. */
-	connection_set_deadline(connection, connection->edge->options.idle_timeout_ms, connection_time_out);
-}
-
 void connection_kill(struct connection *connection) {
 	struct lws *wsi = connection->wsi;
 	if (!wsi) {
@@ -225,6 +223,46 @@ void connection_kill(struct connection *connection) {
 	lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
 	/* libwebsockets looks at its timers after an event; this is one. */
 	lws_cancel_service(connection->edge->context);
+}
+
+/* Whether the client takes nothing now. Not the same as connection_is_blocked: what the socket has taken may fill it. */
+static bool is_stuck(const struct connection *connection) {
+	struct pollfd socket = {.fd = lws_get_socket_fd(connection->wsi), .events = POLLOUT};
+	return poll(&socket, 1, 0) == 0;
+}
+
+/* Bytes, or the client's end of the connection: either way the socket is readable. */
+static bool input_waits(const struct connection *connection) {
+	char byte;
+	return recv(lws_get_socket_fd(connection->wsi), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
+static void on_drain_check(struct connection *connection) {
+	bool stuck = is_stuck(connection);
+	if (edge_now_us(connection->edge) >= connection->drain_by_us || (stuck && input_waits(connection))) {
+		connection_time_out(connection);
+	} else if (stuck || connection->finishing || connection_is_blocked(connection)) {
+		connection_set_deadline(connection, DRAIN_CHECK_MS, on_drain_check);
+	} else {
+		int64_t left_us = connection->drain_by_us - edge_now_us(connection->edge);
+		connection_set_deadline(connection, left_us / 1000, connection_kill);
+	}
+}
+
+void connection_await_drain(struct connection *connection) {
+	struct edge *edge = connection->edge;
+	connection->drain_by_us = edge_now_us(edge) + edge->options.idle_timeout_ms * 1000;
+	connection_set_deadline(connection, DRAIN_CHECK_MS, on_drain_check);
+}
+
+void connection_finish(struct connection *connection) {
+	if (!connection->wsi || connection->finishing) {
+		return;
+	}
+	connection->finishing = true;
+	connection_resume(connection);
+	lws_callback_on_writable(connection->wsi);
+	connection_await_drain(connection);
 }
 
 int connection_verdict(const struct connection *connection) {

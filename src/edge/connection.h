@@ -29,7 +29,8 @@ struct connection {
 	bool finishing; /* close as soon as what was written is out */
 	bool lingering; /* answered before the whole request was read: swallow the rest for a moment */
 	bool paused;
-	struct log log; /* conn=NUMBER */
+	int64_t drain_by_us; /* when what was written must be out: see connection_await_drain */
+	struct log log;      /* conn=NUMBER */
 };
 
 /* The accept filter: whether a connection on this descriptor may be kept. `listener` is who accepted it. */
@@ -47,6 +48,11 @@ void connection_set_deadline(struct connection *connection, int64_t ms, connecti
 void connection_clear_deadline(struct connection *connection);
 /* A deadline that ends the connection: counts it and kills. */
 void connection_time_out(struct connection *connection);
+
+/* After an answer: gives the client the idle time to take it, then to ask for more. While an answer to a request without
+ * a body is stuck, libwebsockets does not read, and input that waits makes the loop spin; a client that sends and does not
+ * read is closed. */
+void connection_await_drain(struct connection *connection);
 
 /* Closes once libwebsockets says it is writable, so that what was written goes out first. */
 void connection_finish(struct connection *connection);

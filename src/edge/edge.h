@@ -36,6 +36,7 @@ struct edge {
 	struct lws_protocols protocols[3];
 	struct lws *paused_listener; /* accepts nothing until the next tick */
 	int descriptor_limit;        /* a descriptor this high means that few are left */
+	int64_t shortage_logged_us;
 
 	uv_timer_t ticker;
 	uv_timer_cb on_tick;

@@ -26,6 +26,7 @@ struct exchange {
 	bool keep_alive; /* may the connection go on after the answer */
 	bool has_body;   /* a Content-Length was sent: wait for the body's end */
 	bool body_complete;
+	bool is_read_on; /* libwebsockets reads while we answer, and so notices when the client leaves */
 	struct buf body;
 	bool refused; /* `refusal` is told once the body was read */
 	struct api_error refusal;
@@ -44,6 +45,8 @@ struct exchange {
 struct exchange *exchange_new(struct connection *connection);
 /* The one under way on this connection; NULL if none. */
 struct exchange *exchange_of(const struct connection *connection);
+/* For an answer that comes later. */
+void exchange_wait(struct exchange *exchange);
 /* Lets go of everything that is waited for and frees. */
 void exchange_free(struct exchange *exchange);
 

@@ -99,6 +99,7 @@ static void read_framing(struct exchange *exchange, struct lws *wsi) {
 	exchange->keep_alive = exchange->http11 && !headers_list_has(connection, "close");
 	/* libwebsockets calls back for the end of an empty POST, and of any body. */
 	exchange->has_body = has_length && (post || content_length(wsi) > 0);
+	exchange->is_read_on = content_length(wsi) > 0 || (post && !has_length);
 	/* It takes a POST without Content-Length for one of 100 MB; nothing can follow on this connection. */
 	if (post && !has_length) {
 		exchange->keep_alive = false;

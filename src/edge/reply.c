@@ -26,6 +26,13 @@ struct exchange *exchange_of(const struct connection *connection) {
 	return exchange && exchange->magic == EXCHANGE_MAGIC ? exchange : NULL;
 }
 
+void exchange_wait(struct exchange *exchange) {
+	/* What is not read would spin the loop: see lws.h. */
+	if (!exchange->is_read_on) {
+		connection_pause(exchange->connection);
+	}
+}
+
 void exchange_free(struct exchange *exchange) {
 	conversation_cancel(&exchange->op);
 	cursor_close(&exchange->cursor);
@@ -117,11 +124,6 @@ static void account(const struct exchange *exchange, int status) {
 		 LOG_I("us", edge_now_us(edge) - exchange->started_us), LOG_S("user", exchange->who.user));
 }
 
-static void on_idle(struct connection *connection) {
-	log_debug(&connection->log, "idle");
-	connection_kill(connection);
-}
-
 /* The connection is free for the next request, or closes. */
 static void end(struct exchange *exchange) {
 	struct connection *connection = exchange->connection;
@@ -140,7 +142,7 @@ static void end(struct exchange *exchange) {
 		connection_finish(connection);
 		return;
 	}
-	connection_set_deadline(connection, edge->options.idle_timeout_ms, on_idle);
+	connection_await_drain(connection);
 }
 
 /* False: the connection is lost and the exchange gone. */

@@ -42,6 +42,7 @@ struct config {
 	struct {
 		uint32_t requests_per_minute, burst;
 		uint64_t bytes_per_second, bytes_burst;
+		uint64_t max_context;    /* bytes of text that one turn may show the model, earlier turns included */
 		uint64_t max_message;    /* bytes of one WebSocket message or HTTP body */
 		uint32_t max_in_flight;  /* responses of one connection */
 		uint32_t max_queued;     /* turns that wait behind it */

@@ -26,6 +26,7 @@ struct conversation_deps {
 	const struct seal_keyring *keyring;
 	const struct clock *clock;
 	const struct log *log;
+	size_t max_context; /* bytes of text of a context; a chain that is surely larger is not loaded. 0: no bound */
 };
 
 struct conversations *conversations_new(const struct conversation_deps *deps, struct err *err);
@@ -44,7 +45,7 @@ const char *conversation_id(const struct conversation *conversation);
 
 /* Opens the conversation that a stored response belongs to and rebuilds its turns, root first, up to that response.
  * `turn` and `conversation` are the callee's references. ERR_NOT_FOUND: no such response of this owner; ERR_CONFLICT: it
- * is still in progress; ERR_CORRUPT: a record does not verify. */
+ * is still in progress; ERR_LIMIT: larger than a context may be; ERR_CORRUPT: a record does not verify. */
 typedef void conversation_context_fn(void *owner, struct conversation *conversation, struct turn *turn,
                                      const struct err *err);
 struct conversation_op *conversation_load(struct conversations *module, const char *owner, const char *response_id,

@@ -22,6 +22,7 @@
 	X(BINARY_FRAME, "binary_not_supported", 400, "invalid_request_error", "A binary WebSocket message.", "Send JSON in a text message.") \
 	X(MESSAGE_TOO_LARGE, "message_too_large", 413, "invalid_request_error", "The body or message passes the size limit.", "Send less; [limits] max_message raises the bound.") \
 	X(UNSUPPORTED_MEDIA, "unsupported_media_type", 415, "invalid_request_error", "The body is not application/json.", "Send Content-Type: application/json.") \
+	X(CONTEXT_TOO_LARGE, "context_length_exceeded", 400, "invalid_request_error", "The turns so far and the new input are together larger than a context may be.", "Start a new conversation, or send a shorter input; [limits] max_context raises the bound.") \
 	X(MODEL_NOT_FOUND, "model_not_found", 404, "invalid_request_error", "The upstream does not serve this model.", "Ask GET /v1/models; or leave `model` out for the default.") \
 	X(PARENT_NOT_FOUND, "previous_response_not_found", 404, "invalid_request_error", "No such response of this user; or it was not stored and belongs to another connection.", "Send the whole input, without previous_response_id.") \
 	X(PARENT_NOT_READY, "previous_response_not_ready", 409, "invalid_request_error", "The previous response is still in progress.", "Wait for its terminal event.") \

@@ -119,6 +119,7 @@ struct store_query {
 	uint32_t limit;       /* THREADS: how many */
 	bool ascending;       /* THREADS: oldest first */
 	uint32_t record_kind; /* THREADS: which record comes along */
+	size_t max_bytes;     /* of sealed records; more is ERR_LIMIT. 0: no bound */
 };
 
 /* NULL when memory is out: `done` then never runs. */

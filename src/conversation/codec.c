@@ -207,9 +207,9 @@ static int split_segment(struct str plain, struct remains *remains, struct err *
 static int read_segment(const struct vault *vault, const struct store_record *record, struct remains *remains,
 			struct err *err) {
 	struct buf plain = BUF_INIT;
-	int result = record->number == remains->next
-			     ? vault_unseal(vault, record, &plain, err)
-			     : err_set(err, ERR_CORRUPT, "segment %u of %s is missing", remains->next, record->response);
+	int result = record->number == remains->next ? vault_unseal(vault, record, &plain, err)
+						     : err_set(err, ERR_CORRUPT, "segment %u of %s is missing",
+							       remains->next, record->response);
 	if (result == 0) {
 		result = split_segment(buf_str(&plain), remains, err);
 	}
@@ -259,13 +259,13 @@ int codec_read(const struct vault *vault, const struct store_snapshot *snapshot,
 	for (size_t i = 0; i < snapshot->record_count; i++) {
 		const struct store_record *record = &snapshot->records[i];
 		if (strcmp(record->response, row->id) == 0 && record->kind != RECORD_INPUT &&
-		    record->kind != RECORD_OUTPUT && record->kind != RECORD_SEGMENT && read_other(vault, record, out, err)) {
+		    record->kind != RECORD_OUTPUT && record->kind != RECORD_SEGMENT &&
+		    read_other(vault, record, out, err)) {
 			return -1;
 		}
 	}
 	if (codec_read_items(vault, snapshot, row->id, &out->input, &out->output, err)) {
 		return -1;
 	}
-	return out->events.length ? 0
-				  : codec_read_remains(vault, snapshot, row->id, &out->output, &out->events, err);
+	return out->events.length ? 0 : codec_read_remains(vault, snapshot, row->id, &out->output, &out->events, err);
 }

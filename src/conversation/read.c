@@ -5,12 +5,20 @@
 #include "codec.h"
 #include "module.h"
 
-#define TITLE_MAX 80 /* characters of a title, about */
+#define SEALED_SLACK (1024 * 1024)
+#define LISTED_CONTEXTS 8 /* a conversation may be listed that is too long to go on */
+#define TITLE_MAX 80      /* characters of a title, about */
 
 static void query_init(struct store_query *query, enum store_read_kind kind, const char *owner, const char *id) {
 	*query = (struct store_query){.kind = kind};
 	str_copy_cut(query->owner, sizeof query->owner, str_of(owner));
 	str_copy_cut(query->id, sizeof query->id, str_of(id));
+}
+
+/* The bytes of sealed records that surely hold more than so many contexts: padding at most doubles a text of some size, and
+ * settings and event boundaries come on top. */
+static size_t sealed_bound(const struct conversations *module, size_t contexts) {
+	return module->deps.max_context ? 4 * contexts * module->deps.max_context + SEALED_SLACK : 0;
 }
 
 /* --- context -------------------------------------------------------------------------------------------------------- */
@@ -212,6 +220,7 @@ struct conversation_op *conversation_load(struct conversations *module, const ch
 	op->done.context = done;
 	struct store_query query;
 	query_init(&query, STORE_READ_CONTEXT, owner, response_id);
+	query.max_bytes = sealed_bound(module, 1);
 	return op_read(&op, &query, on_context) ? NULL : op;
 }
 
@@ -361,6 +370,7 @@ struct conversation_op *conversation_items(struct conversations *module, const c
 	op->done.items = done;
 	struct store_query query;
 	query_init(&query, STORE_READ_THREAD, owner, id);
+	query.max_bytes = sealed_bound(module, LISTED_CONTEXTS);
 	return op_read(&op, &query, on_items) ? NULL : op;
 }
 

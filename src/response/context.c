@@ -62,6 +62,14 @@ int context_build(struct context *context, const char *instructions, const struc
 	return 0;
 }
 
+size_t context_size(const struct context *context) {
+	size_t size = 0;
+	for (size_t i = 0; i < context->count; i++) {
+		size += context->messages[i].text.length;
+	}
+	return size;
+}
+
 void context_free(struct context *context) {
 	mem_free(context->messages);
 	buf_free(&context->joined);

@@ -11,6 +11,8 @@ struct context {
 	struct buf joined; /* texts of items with several parts */
 };
 
+/* Bytes of text in all messages. */
+size_t context_size(const struct context *context);
 /* Borrows the items' texts: valid while the turns and the input are. -1 when memory is out. */
 int context_build(struct context *context, const char *instructions, const struct turn *parent,
 		  const struct item_list *input);

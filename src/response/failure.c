@@ -22,6 +22,9 @@ void failure_of_upstream(const struct upstream_outcome *outcome, struct api_erro
 
 void failure_of_store(const struct err *err, struct api_error *error) {
 	switch (err->code) {
+	case ERR_LIMIT:
+		api_error_set(error, API_CONTEXT_TOO_LARGE, "input", NULL);
+		return;
 	case ERR_FULL:
 		api_error_set(error, API_STORAGE_FULL, NULL, NULL);
 		return;

@@ -7,7 +7,7 @@
 #include "upstream/client.h"
 
 void failure_of_upstream(const struct upstream_outcome *outcome, struct api_error *error);
-/* Of a transcript that could not be written. */
+/* Of a transcript that could not be written, or a context that could not be made. */
 void failure_of_store(const struct err *err, struct api_error *error);
 /* Of a parent that could not be read. */
 void failure_of_parent(const struct err *err, const char *parent, struct api_error *error);

@@ -31,6 +31,7 @@ struct registry {
 	uv_idle_t *turn;   /* runs while the queue holds something */
 	uv_timer_t *timer; /* of checkpoints; runs while something is live */
 	bool draining;
+	size_t max_context;
 	struct deferred idle_notice;
 	void (*idle)(void *owner);
 	void *idle_owner;

@@ -282,6 +282,10 @@ static int ask_upstream(struct response *r, struct err *err) {
 	if (context_build(&context, r->settings.instructions, r->parent, &r->input)) {
 		return err_set(err, ERR_MEMORY, "no memory for the context");
 	}
+	if (r->registry->max_context && context_size(&context) > r->registry->max_context) {
+		context_free(&context);
+		return err_set(err, ERR_LIMIT, "the context is too large");
+	}
 	struct chat_request request = {
 		.model = r->model,
 		.messages = context.messages,

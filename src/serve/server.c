@@ -222,11 +222,17 @@ static int open_modules(struct server *server) {
 	if (open_store(server) || open_upstream(server)) {
 		return -1;
 	}
-	const struct conversation_deps conversation_deps = {server->store, server->keyring, clock_system(),
-							    server->log};
+	const struct conversation_deps conversation_deps = {
+		.store = server->store,
+		.keyring = server->keyring,
+		.clock = clock_system(),
+		.log = server->log,
+		.max_context = (size_t)server->config->limits.max_context,
+	};
 	server->conversations = conversations_new(&conversation_deps, err);
 	const struct engine_options engine_options = {
 		.default_model = server->config->upstream.model ? server->config->upstream.model : "",
+		.max_context = (size_t)server->config->limits.max_context,
 		.checkpoint_interval_ms = CHECKPOINT_MS,
 		.max_live = server->config->server.max_connections,
 	};

@@ -110,6 +110,7 @@ struct read {
 	struct store_snapshot *out;
 	struct err *err;
 	int64_t thread_key; /* of the thread read last */
+	size_t bytes;       /* of sealed records so far */
 };
 
 /* Columns that do not fit their place were not written by us. */
@@ -206,6 +207,10 @@ static int add_record(struct read *read, sqlite3_stmt *statement) {
 		return no_memory(read);
 	}
 	memcpy(m->thread, last_thread(read)->id, sizeof m->thread);
+	read->bytes += (size_t)sqlite3_column_bytes(statement, 3);
+	if (read->query->max_bytes && read->bytes > read->query->max_bytes) {
+		return err_set(read->err, ERR_LIMIT, "more than %zu bytes of records", read->query->max_bytes);
+	}
 	m->number = row_u32(&row, 0);
 	m->kind = row_u32(&row, 1);
 	m->created_ms = row_int(&row, 2);

@@ -37,8 +37,13 @@ static inline void vessel_open_store(struct vessel *vessel) {
 	if (!vessel->store) {
 		fail_msg("store: %s", err.text);
 	}
-	const struct conversation_deps conversation_deps = {vessel->store, vessel->keyring, clock_system(),
-							    &vessel->log};
+	const struct conversation_deps conversation_deps = {
+		.store = vessel->store,
+		.keyring = vessel->keyring,
+		.clock = clock_system(),
+		.log = &vessel->log,
+		.max_context = 65536,
+	};
 	vessel->conversations = conversations_new(&conversation_deps, &err);
 	assert_non_null(vessel->conversations);
 }

@@ -78,7 +78,8 @@ static const struct cursor_sink watch = {on_ready, on_refused};
 
 static void stage_open_engine(struct stage *stage) {
 	struct err err = {0};
-	const struct engine_options options = {.default_model = "m", .max_live = 8, .checkpoint_interval_ms = 5};
+	const struct engine_options options = {
+		.default_model = "m", .max_live = 8, .max_context = 65536, .checkpoint_interval_ms = 5};
 	const struct engine_deps deps = {
 		.loop = &stage->world.loop,
 		.clock = clock_system(),
@@ -444,6 +445,43 @@ static void a_closed_replay_is_never_heard_of(void **state) {
 	assert_false(gone.refused);
 }
 
+/* Neither one large input nor a chain of small ones costs more than the bound. */
+static void a_context_past_its_bound_is_refused(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM HELLO});
+	struct watcher w = {0}, too_large = {0}, parent = {0};
+	char *text = malloc(65537);
+	memset(text, 'x', 65536);
+	text[65536] = '\0';
+	create(&stage, &w, text, NULL, true);
+	wait_for(&stage, &w);
+	assert_false(w.refused);
+	create(&stage, &too_large, text, &w, true);
+	wait_for(&stage, &too_large);
+	assert_true(too_large.refused);
+	assert_string_equal(too_large.error.param, "input");
+	drop(&w);
+	drop(&too_large);
+	text[40000] = '\0';
+	create(&stage, &parent, text, NULL, true);
+	wait_for(&stage, &parent);
+	size_t asked = stage.world.requests;
+	/* From memory, and from the store. */
+	for (int i = 0; i < 2; i++) {
+		create(&stage, &w, text, &parent, true);
+		wait_for(&stage, &w);
+		assert_true(w.refused);
+		assert_int_equal(w.error.code, API_CONTEXT_TOO_LARGE);
+		drop(&w);
+		turn_release(&parent.turn);
+		conversation_release(&parent.conversation);
+	}
+	assert_int_equal(stage.world.requests, asked);
+	drop(&parent);
+	free(text);
+	stage_close(&stage);
+}
+
 static size_t stored_segments(struct stage *stage) {
 	char path[128];
 	sqlite3 *db = NULL;
@@ -583,6 +621,7 @@ int main(void) {
 		cmocka_unit_test(an_ended_response_replays_as_it_streamed),
 		cmocka_unit_test(failed_and_cut_responses_replay_too),
 		cmocka_unit_test(a_closed_replay_is_never_heard_of),
+		cmocka_unit_test(a_context_past_its_bound_is_refused),
 		cmocka_unit_test(what_a_killed_server_streamed_is_kept),
 		cmocka_unit_test(segments_go_with_the_end),
 		cmocka_unit_test(draining_refuses_and_interrupts),

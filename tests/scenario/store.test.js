@@ -76,6 +76,55 @@ test('a response that a kill cut short is found incomplete, with no more text th
 	await server.stop();
 });
 
+// What streams is kept a few times a second; after this long it must be.
+const KEPT_BY_MS = 1500;
+const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+test('what a client saw a moment before a kill is there after it, and the answer can be continued', async (t) => {
+	const { upstream, server, chat, read: get } = await own(t);
+	upstream.on('kept as it streams', reply.stalls(['one ', 'two ', 'three ']));
+	const client = await chat();
+	const turn = client.begin({ input: 'kept as it streams' });
+	const { id } = await turn.created;
+	await client.wait((event) => event.type === 'response.output_text.delta' && event.delta.endsWith('three '));
+	await wait(KEPT_BY_MS);
+	await server.kill();
+	await server.restart();
+	const response = await (await get(id)).json();
+	checkResponse(response);
+	assert.deepEqual([response.status, response.output[0].content[0].text], ['incomplete', 'one two three ']);
+	const again = await chat();
+	await again.turn({ input: 'and four', previous_response_id: id });
+	assert.deepEqual(
+		upstream.asked('and four')[0].messages.map(({ content }) => content),
+		['kept as it streams', 'one two three ', 'and four'],
+	);
+	await server.stop();
+});
+
+test('an answer that streams leaves no word in the clear either: sealed if it is stored, nowhere if it is not', async (t) => {
+	const { upstream, server, chat } = await own(t);
+	const words = { 'the stored one': canary(), 'the one that is not': canary() };
+	for (const [name, word] of Object.entries(words)) {
+		upstream.on(name, reply.stalls(['It is ', word, ' and']));
+		const client = await chat();
+		client.begin({ input: name, store: name === 'the stored one' });
+		await client.wait((event) => event.type === 'response.output_text.delta' && event.delta.endsWith('and'));
+	}
+	await wait(KEPT_BY_MS);
+	const nowhere = async (when) => {
+		for (const [name, word] of Object.entries(words)) {
+			assert.deepEqual(await server.find(word), [], `${name}, ${when}`);
+		}
+	};
+	await nowhere('while it streams');
+	await server.kill();
+	await nowhere('after a kill');
+	await server.restart();
+	await server.stop();
+	await nowhere('after a restart');
+});
+
 test('store: false leaves no byte of the chat in any file, while the server runs, after it stops, nor in its log', async (t) => {
 	const { upstream, server, key, chat } = await own(t);
 	const words = { question: canary(), more: canary(), instructions: canary(), metadata: canary(), answer: canary(), http: canary() };

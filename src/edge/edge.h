@@ -38,6 +38,12 @@ struct edge {
 	int descriptor_limit;        /* a descriptor this high means that few are left */
 	int64_t shortage_logged_us;
 
+	/* Around the phase of the loop in which sockets are read: see http.c, is_replayed. */
+	uv_prepare_t before_poll;
+	uv_check_t after_poll;
+	bool polling;
+	int open_handles;
+
 	uv_timer_t ticker;
 	uv_timer_cb on_tick;
 	bool ticking;

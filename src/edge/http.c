@@ -235,6 +235,13 @@ static int refuse_now(struct exchange *exchange, const struct api_error *error) 
 	return connection_verdict(connection);
 }
 
+/* A request that was read together with the one before it, and kept until that was answered. libwebsockets 4.1.6 then
+ * takes the request line itself for the first bytes of the body, and once we have answered that, waits for ever for a
+ * connection that does not read. What it kept is served between two polls; what comes from a socket, within one. */
+static bool is_replayed(const struct exchange *exchange) {
+	return !exchange->edge->polling;
+}
+
 static int begin(struct exchange *exchange, struct lws *wsi) {
 	struct connection *connection = exchange->connection;
 	struct api_error error;
@@ -248,6 +255,12 @@ static int begin(struct exchange *exchange, struct lws *wsi) {
 		exchange->has_body = exchange->method == HTTP_POST;
 		api_error_set(&error, API_INVALID_VALUE, NULL,
 			      "The request's framing is not accepted; send Content-Length.");
+		return refuse_now(exchange, &error);
+	}
+	if (exchange->is_read_on && is_replayed(exchange)) {
+		exchange->has_body = false;
+		api_error_set(&error, API_INVALID_VALUE, NULL,
+			      "Wait for the answer before sending a request with a body on the same connection.");
 		return refuse_now(exchange, &error);
 	}
 	if (content_length(wsi) > exchange->edge->options.max_message) {

@@ -168,6 +168,31 @@ static void on_tick(uv_timer_t *ticker) {
 	}
 }
 
+static void on_before_poll(uv_prepare_t *prepare) {
+	struct edge *edge = prepare->data;
+	edge->polling = true;
+}
+
+static void on_after_poll(uv_check_t *check) {
+	struct edge *edge = check->data;
+	edge->polling = false;
+}
+
+static void start_handles(struct edge *edge) {
+	uv_loop_t *loop = edge->deps.loop;
+	edge->ticker.data = edge;
+	edge->before_poll.data = edge;
+	edge->after_poll.data = edge;
+	uv_timer_init(loop, &edge->ticker);
+	uv_prepare_init(loop, &edge->before_poll);
+	uv_check_init(loop, &edge->after_poll);
+	uv_prepare_start(&edge->before_poll, on_before_poll);
+	uv_check_start(&edge->after_poll, on_after_poll);
+	uv_unref((uv_handle_t *)&edge->before_poll);
+	uv_unref((uv_handle_t *)&edge->after_poll);
+	edge->open_handles = 3;
+}
+
 static int copy_origins(struct edge *edge) {
 	size_t count = edge->options.origin_count;
 	edge->origins = mem_zarray(count + 1, sizeof *edge->origins);
@@ -322,8 +347,7 @@ struct edge *edge_new(const struct edge_options *options, const struct edge_deps
 	list_init(&edge->connections);
 	wheel_init(&edge->wheel, edge_now_us(edge));
 	edge->on_tick = on_tick;
-	edge->ticker.data = edge;
-	uv_timer_init(deps->loop, &edge->ticker);
+	start_handles(edge);
 	register_metrics(&edge->metrics, deps->metrics);
 	edge->addresses = map_new();
 	edge->users = map_new();
@@ -372,8 +396,11 @@ void edge_drain(struct edge *edge) {
 	}
 }
 
-static void on_ticker_closed(uv_handle_t *handle) {
+static void on_handle_closed(uv_handle_t *handle) {
 	struct edge *edge = handle->data;
+	if (--edge->open_handles > 0) {
+		return;
+	}
 	files_free(&edge->files);
 	users_free(edge);
 	map_free(&edge->addresses);
@@ -408,7 +435,9 @@ static void on_teardown(uv_timer_t *ticker) {
 		lws_context_destroy(edge->context);
 	}
 	if (!edge->context) {
-		uv_close((uv_handle_t *)ticker, on_ticker_closed);
+		uv_close((uv_handle_t *)ticker, on_handle_closed);
+		uv_close((uv_handle_t *)&edge->before_poll, on_handle_closed);
+		uv_close((uv_handle_t *)&edge->after_poll, on_handle_closed);
 	}
 }
 

@@ -54,7 +54,7 @@ void item_append_text(const struct item *item, struct buf *out);
  * "input[2]", and errors name the field below it. */
 int item_read(const struct json *json, const char *param, int64_t now_ms, struct item *item, struct api_error *error);
 /* Reads what item_write wrote (a stored item). */
-int item_read_stored(struct str json, struct item *item, struct err *err);
+int item_read_stored(struct str text, struct item *item, struct err *err);
 /* Appends the item as the API shows it. */
 void item_write(struct buf *out, const struct item *item);
 /* The same, while it streams: status in_progress, content []. */

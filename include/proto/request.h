@@ -47,6 +47,6 @@ int request_settings_copy(struct request_settings *to, const struct request_sett
 
 /* The settings as a JSON object, and back: how they are stored. */
 void request_settings_write(struct buf *out, const struct request_settings *settings);
-int request_settings_read(struct str json, struct request_settings *settings, struct err *err);
+int request_settings_read(struct str text, struct request_settings *settings, struct err *err);
 
 #endif

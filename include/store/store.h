@@ -44,6 +44,8 @@ void store_close(struct store **store);
 /* True while the store holds nothing that needs the KEK (no wrapped DEK, no credential), as found when it was opened
  * and as handed over since: only then may a missing KEK be made anew. */
 bool store_is_empty(const struct store *store);
+/* One of the wrapped keys that were there when the store was opened, to try a KEK on; NULL if there was none. */
+const struct store_dek *store_sample_dek(const struct store *store);
 /* 0 while the store takes writes, else -1 with the last failure: for /readyz. A conflict is the asker's failure and not
  * the store's. After a failure of the store's own, it tries once a second whether writing works again. */
 int store_health(const struct store *store, struct err *err);

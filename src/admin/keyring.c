@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #define CREDENTIAL_NAME "kek"
@@ -29,11 +30,38 @@ static int make_key_file(const char *key_file, const struct log *log, struct err
 	return 0;
 }
 
+/* A KEK that does not open what is stored would start a server that can read nothing and locks everybody out. */
+static int try_key(const struct seal_keyring *keyring, const struct store *store, struct err *err) {
+	const struct store_dek *row = store_sample_dek(store);
+	if (!row) {
+		return 0;
+	}
+	struct seal_dek_binding binding = {.epoch = row->epoch};
+	memcpy(binding.owner, row->owner, sizeof binding.owner);
+	memcpy(binding.thread, row->thread, sizeof binding.thread);
+	struct seal_dek *key = seal_dek_unwrap(keyring, row->wrapped, sizeof row->wrapped, &binding, err);
+	if (!key) {
+		return err_wrap(err,
+				"the key-encryption key does not open what the store holds; put the right one back");
+	}
+	seal_dek_free(&key);
+	return 0;
+}
+
+/* Opens the key, and tries it. */
+static struct seal_keyring *open_key(const char *path, bool credential, const struct store *store, struct err *err) {
+	struct seal_keyring *keyring = seal_keyring_open(path, credential, err);
+	if (keyring && try_key(keyring, store, err)) {
+		seal_keyring_free(&keyring);
+	}
+	return keyring;
+}
+
 struct seal_keyring *keyring_obtain(const char *key_file, const struct store *store, const struct log *log,
 				    struct err *err) {
 	char credential[PATH_SIZE];
 	if (find_credential(credential)) {
-		return seal_keyring_open(credential, true, err);
+		return open_key(credential, true, store, err);
 	}
 	if (!seal_key_file_exists(key_file)) {
 		if (!store_is_empty(store)) {
@@ -47,5 +75,5 @@ struct seal_keyring *keyring_obtain(const char *key_file, const struct store *st
 			return NULL;
 		}
 	}
-	return seal_keyring_open(key_file, false, err);
+	return open_key(key_file, false, store, err);
 }

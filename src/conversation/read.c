@@ -442,7 +442,8 @@ static struct conversation_summary *summarize(struct conversation_op *op, const 
 		rows[i].created_ms = thread->created_ms;
 		rows[i].updated_ms = thread->updated_ms;
 		/* One conversation that does not open must not hide the others. */
-		if (open_title(op, snapshot, thread, rows[i].title, sizeof rows[i].title, &title_err)) {
+		if (open_title(op, snapshot, thread, rows[i].title, sizeof rows[i].title, &title_err) &&
+		    title_err.code != ERR_NOT_FOUND) {
 			log_error(op->module->deps.log, "title does not open", LOG_S("conversation", thread->id),
 				  LOG_ERR(&title_err));
 		}

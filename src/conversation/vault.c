@@ -67,7 +67,8 @@ int vault_open(struct vault *vault, const struct seal_keyring *keyring, const ch
 		}
 	}
 	if (vault->epochs == 0) {
-		err_set(err, ERR_CORRUPT, "%s has no data key", thread);
+		/* Erasing destroys the keys first: whoever reads meanwhile finds what there is, nothing. */
+		err_set(err, ERR_NOT_FOUND, "%s has no data key any more", thread);
 		goto close;
 	}
 	return 0;

@@ -33,7 +33,8 @@ struct vault {
 /* A new thread's vault: one fresh key, wrapped into `row`, which is to be stored before the first record. */
 int vault_make(struct vault *vault, const struct seal_keyring *keyring, const char *owner, const char *thread,
 	       struct store_dek *row, struct err *err);
-/* Opens the keys that a snapshot brought for this thread. ERR_CORRUPT when there are none or one does not open. */
+/* Opens the keys that a snapshot brought for this thread. ERR_NOT_FOUND when there are none (it is being erased), ERR_CORRUPT
+ * when one does not open. */
 int vault_open(struct vault *vault, const struct seal_keyring *keyring, const char *owner, const char *thread,
 	       const struct store_snapshot *snapshot, struct err *err);
 void vault_close(struct vault *vault);

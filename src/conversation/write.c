@@ -36,7 +36,9 @@ static void on_written(void *owner, const struct err *err) {
 	struct conversation_op *op = owner;
 	op->store_op = NULL;
 	if (err) {
-		log_error(op->module->deps.log, "transcript not written", LOG_S("id", op->id), LOG_ERR(err));
+		/* A conversation that was deleted meanwhile is nobody's fault. */
+		log_at(op->module->deps.log, err->code == ERR_CONFLICT ? LOG_INFO : LOG_ERROR, "transcript not written",
+		       LOG_S("id", op->id), LOG_ERR(err));
 		thread_forget(op->conversation);
 	}
 	if (op->done.written) {

@@ -10,6 +10,7 @@
 #include "auth/auth.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "base/str.h"
 #include "conversation/conversation.h"
 #include "notify.h"
 #include "options.h"
@@ -44,6 +45,7 @@ struct server {
 	struct admin_socket *socket;
 	struct notify *notify;
 	struct buf base_url;
+	char address[CONFIG_HOST_SIZE + 16]; /* as bound */
 };
 
 /* --- going down ------------------------------------------------------------------------------------------------------ */
@@ -151,7 +153,7 @@ static int open_edge(struct server *server) {
 		char address[CONFIG_HOST_SIZE + 16];
 		snprintf(address, sizeof address, form, settings.address, edge_port(server->edge));
 		result = config_base_url(server->config, address, &server->base_url, server->err);
-		log_info(server->log, "listening", LOG_S("address", address), LOG_S("version", SLUICE_VERSION));
+		str_copy_cut(server->address, sizeof server->address, str_of(address));
 	}
 	edge_settings_free(&settings);
 	return result;
@@ -179,11 +181,12 @@ static void on_identities(void *owner, const struct err *err) {
 		fail(server);
 		return;
 	}
-	/* The admin socket needs the bound address; whoever reads "listening" finds both. */
 	if (open_edge(server) || open_admin(server)) {
 		fail(server);
 		return;
 	}
+	/* Whoever reads this finds the admin socket, too. */
+	log_info(server->log, "listening", LOG_S("address", server->address), LOG_S("version", SLUICE_VERSION));
 	notify_ready(server->base_url.data);
 }
 

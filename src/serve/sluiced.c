@@ -5,8 +5,6 @@
 #include "config/config.h"
 #include "server.h"
 
-extern char **environ;
-
 enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
 
 struct arguments {

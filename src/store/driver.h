@@ -13,7 +13,8 @@ struct store_driver {
 	struct store_backend *(*open)(const struct store_options *options, const struct store_deps *deps,
 				      struct err *err);
 	void (*close)(struct store_backend **backend);
-	bool (*is_empty)(struct store_backend *backend);
+	/* `sample` gets one wrapped key, if there is any; its epoch stays 0 otherwise. */
+	bool (*is_empty)(struct store_backend *backend, struct store_dek *sample);
 
 	/* Does all the writes in one transaction, and leaves each one's outcome in its op.err: a write that conflicts
 	 * fails alone, a disk that refuses fails them all. 0 when the transaction committed, with those that went well

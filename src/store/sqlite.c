@@ -128,9 +128,9 @@ static void sqlite_close(struct store_backend **backend) {
 	*backend = NULL;
 }
 
-static bool sqlite_is_empty(struct store_backend *backend) {
+static bool sqlite_is_empty(struct store_backend *backend, struct store_dek *sample) {
 	/* What can't be read may hold something. */
-	return sqlite_reader_is_empty(&backend->reader, NULL) == 1;
+	return sqlite_reader_is_empty(&backend->reader, sample, NULL) == 1;
 }
 
 static int sqlite_write(struct store_backend *backend, struct store_write *const *writes, size_t count) {

@@ -75,11 +75,11 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 	[HAS_CREDENTIAL] = "SELECT 1 FROM credential LIMIT 1",
 };
 
-enum keys_statement { DEKS, HAS_DEK, KEYS_STATEMENTS };
+enum keys_statement { DEKS, ANY_DEK, KEYS_STATEMENTS };
 
 static const char *const KEYS_SQL[KEYS_STATEMENTS] = {
 	[DEKS] = "SELECT epoch, wrapped FROM dek WHERE thread = ?1 AND owner = ?2 ORDER BY epoch",
-	[HAS_DEK] = "SELECT 1 FROM dek LIMIT 1",
+	[ANY_DEK] = "SELECT thread, owner, epoch, wrapped FROM dek LIMIT 1",
 };
 
 const struct sqlite_role sqlite_data_reader = {
@@ -111,6 +111,7 @@ struct read {
 	struct err *err;
 	int64_t thread_key; /* of the thread read last */
 	size_t bytes;       /* of sealed records so far */
+	struct store_dek *sample;
 };
 
 /* Columns that do not fit their place were not written by us. */
@@ -451,10 +452,22 @@ static int found(struct read *read, sqlite3_stmt *statement) {
 	return 0;
 }
 
-int sqlite_reader_is_empty(struct sqlite_reader *reader, struct err *err) {
-	struct read read = {.reader = reader, .err = err};
+static int take_sample(struct read *read, sqlite3_stmt *statement) {
+	struct row row = {.statement = statement};
+	struct store_dek *sample = read->sample;
+	row_text(&row, 0, sample->thread, sizeof sample->thread);
+	row_text(&row, 1, sample->owner, sizeof sample->owner);
+	sample->epoch = row_u32(&row, 2);
+	if (sqlite3_column_bytes(statement, 3) == sizeof sample->wrapped) {
+		memcpy(sample->wrapped, sqlite3_column_blob(statement, 3), sizeof sample->wrapped);
+	}
+	return row_end(&row, read->err, "data key");
+}
+
+int sqlite_reader_is_empty(struct sqlite_reader *reader, struct store_dek *sample, struct err *err) {
+	struct read read = {.reader = reader, .err = err, .sample = sample};
 	struct sqlite_conn *keys = &reader->keys;
-	int deks = each_row(&read, keys, sqlite_conn_bind(keys, HAS_DEK, NULL, 0, err), found);
+	int deks = each_row(&read, keys, sqlite_conn_bind(keys, ANY_DEK, NULL, 0, err), take_sample);
 	int credentials = each(&read, HAS_CREDENTIAL, NULL, 0, found);
 	return deks < 0 || credentials < 0 ? -1 : deks + credentials == 0;
 }

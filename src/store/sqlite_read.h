@@ -18,6 +18,6 @@ void sqlite_reader_close(struct sqlite_reader *reader);
 struct store_snapshot *sqlite_reader_read(struct sqlite_reader *reader, const struct store_query *query,
 					  struct err *err);
 /* Whether there is neither a wrapped DEK nor a credential. 1, 0, or -1 with an error. */
-int sqlite_reader_is_empty(struct sqlite_reader *reader, struct err *err);
+int sqlite_reader_is_empty(struct sqlite_reader *reader, struct store_dek *sample, struct err *err);
 
 #endif

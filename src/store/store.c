@@ -38,6 +38,7 @@ struct store {
 	struct wakeup *wakeup;
 	size_t pending; /* started and not completed */
 	bool empty;
+	struct store_dek sample; /* as it was at the start */
 
 	/* under the mutex */
 	uv_mutex_t mutex;
@@ -326,6 +327,10 @@ bool store_is_empty(const struct store *store) {
 	return store->empty;
 }
 
+const struct store_dek *store_sample_dek(const struct store *store) {
+	return store->sample.epoch ? &store->sample : NULL;
+}
+
 int store_health(const struct store *store, struct err *err) {
 	struct store *unlocked = (struct store *)store; /* a mutex is locked even to look */
 	uv_mutex_lock(&unlocked->mutex);
@@ -456,7 +461,7 @@ struct store *store_open_driver(const struct store_driver *driver, const struct 
 	if (!store->backend) {
 		goto fail_locks;
 	}
-	store->empty = driver->is_empty(store->backend);
+	store->empty = driver->is_empty(store->backend, &store->sample);
 	if (start_wakeup(store, deps->loop, err) != 0) {
 		goto fail_backend;
 	}

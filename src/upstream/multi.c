@@ -3,6 +3,7 @@
 #include "base/mem.h"
 
 /* Idle connections that one shard keeps for the next transfer; libcurl counts the busy ones in. */
+#define INPUT_MAX (8 * 1024 * 1024)
 #define SHARD_CONNECTIONS 8L
 #define SHARD_IDLE_MS 60000
 
@@ -77,8 +78,13 @@ static void settle(struct shard *shard) {
 	}
 }
 
+/* The owner takes its input out once per wake-up, and one wake-up brings what a socket holds; more comes only out of a
+ * transfer coding that unpacks to very much. */
 static size_t on_bytes(char *bytes, size_t size, size_t count, void *owner) {
 	struct transfer *transfer = owner;
+	if (transfer->input.length + size * count > INPUT_MAX) {
+		return CURL_WRITEFUNC_ERROR;
+	}
 	buf_append(&transfer->input, bytes, size * count);
 	if (transfer->input.failed) {
 		transfer->starved = true;

@@ -59,21 +59,23 @@ static void send_frame(int fd, const char *text) {
 
 static void start(struct client *c, int port, const char *key) {
 	char text[1024];
-	static const char chat[] = "{\"model\":\"bench\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"go\"}]}";
+	static const char chat[] =
+		"{\"model\":\"bench\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"go\"}]}";
 	static const char create[] = "{\"model\":\"bench\",\"stream\":true,\"input\":\"go\"}";
 	c->fd = connect_to(port);
 	if (mode == WS) {
-		snprintf(text, sizeof text,
-		         "GET /v1/responses HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-		         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-		         "Authorization: Bearer %s\r\n\r\n",
-		         port, key);
+		snprintf(
+			text, sizeof text,
+			"GET /v1/responses HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+			"Authorization: Bearer %s\r\n\r\n",
+			port, key);
 	} else {
 		const char *body = mode == RAW ? chat : create;
 		snprintf(text, sizeof text,
-		         "POST /v1/%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %s\r\n"
-		         "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-		         mode == RAW ? "chat/completions" : "responses", port, key, strlen(body), body);
+			 "POST /v1/%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %s\r\n"
+			 "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+			 mode == RAW ? "chat/completions" : "responses", port, key, strlen(body), body);
 	}
 	send_text(c->fd, text);
 }
@@ -105,7 +107,7 @@ static void scan(struct client *c, char *text, size_t length) {
 	memmove(c->tail, end - c->length, c->length);
 	if (c->next == tokens && !c->done) {
 		bool over = mode == RAW ? memmem(text, length, "[DONE]", 6) != NULL
-		                        : memmem(text, length, "response.completed", 18) != NULL;
+					: memmem(text, length, "response.completed", 18) != NULL;
 		c->done = over;
 		finished += over;
 	}

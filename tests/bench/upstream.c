@@ -34,11 +34,12 @@ static void send_tokens(struct stream *s) {
 	char text[8192];
 	int length = 0;
 	for (long i = 0; i < per_write && s->sent < tokens; i++, s->sent++) {
-		length += snprintf(text + length, sizeof text - (size_t)length,
-		                   "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"bench\","
-		                   "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%ld:%lld \"},\"logprobs\":null,"
-		                   "\"finish_reason\":null}]}\n\n",
-		                   s->sent, (long long)now_us());
+		length += snprintf(
+			text + length, sizeof text - (size_t)length,
+			"data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"bench\","
+			"\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%ld:%lld \"},\"logprobs\":null,"
+			"\"finish_reason\":null}]}\n\n",
+			s->sent, (long long)now_us());
 	}
 	send_all(s, text, (size_t)length);
 	if (s->sent == tokens) {
@@ -76,7 +77,8 @@ static void on_readable(struct stream *s) {
 	s->request[s->received] = '\0';
 	const char *body = strstr(s->request, "\r\n\r\n");
 	const char *length = strcasestr(s->request, "content-length:");
-	if (!s->streaming && body && s->received >= (size_t)(body + 4 - s->request) + (length ? strtoul(length + 15, NULL, 10) : 0)) {
+	if (!s->streaming && body &&
+	    s->received >= (size_t)(body + 4 - s->request) + (length ? strtoul(length + 15, NULL, 10) : 0)) {
 		answer(s);
 	}
 }

@@ -63,8 +63,9 @@ static void fake_close(struct store_backend **backend) {
 	*backend = NULL;
 }
 
-static bool fake_is_empty(struct store_backend *backend) {
+static bool fake_is_empty(struct store_backend *backend, struct store_dek *sample) {
 	(void)backend;
+	(void)sample;
 	return true;
 }
 

@@ -14,7 +14,7 @@ static bool may_scan(const char *sql, const char *detail) {
 		{"SELECT id, name, created_ms FROM user ORDER BY id", "SCAN user"},
 		{"SELECT id, kind, user, name, hash", "SCAN credential"},
 		{"SELECT 1 FROM credential LIMIT 1", "SCAN credential"},
-		{"SELECT 1 FROM dek LIMIT 1", "SCAN dek"},
+		{"SELECT thread, owner, epoch, wrapped FROM dek LIMIT 1", "SCAN dek"},
 		{"WITH RECURSIVE line", "SCAN line"},
 		{"UPDATE probe", "SCAN probe"},
 		/* the partial index of what is in flight, whose every row is wanted */

@@ -6,6 +6,8 @@
 #define LIST_MOST 100
 #define ITEMS_LIMIT 100
 #define ITEMS_MOST 1000
+/* An answer is built whole: items of a megabyte each must not add up. */
+#define ITEMS_BYTES (1024 * 1024)
 
 /* {"object":"list","data":[ … the caller writes the elements. */
 static struct json_writer list_begin(struct buf *body) {
@@ -117,15 +119,16 @@ static const struct item *selected_item(const struct item *const *items, const s
 static void reply_items(struct exchange *exchange, const struct item *const *items, const struct selection *selected) {
 	struct buf body = BUF_INIT, item = BUF_INIT;
 	struct json_writer w = list_begin(&body);
-	for (size_t i = 0; i < selected->count; i++) {
+	size_t count = 0;
+	while (count < selected->count && (count == 0 || body.length < ITEMS_BYTES)) {
 		buf_clear(&item);
-		item_write(&item, selected_item(items, selected, i));
+		item_write(&item, selected_item(items, selected, count++));
 		jw_raw(&w, buf_str(&item));
 		body.failed = body.failed || item.failed;
 	}
-	bool any = selected->count > 0;
-	list_end(&w, any ? selected_item(items, selected, 0)->id : NULL,
-		 any ? selected_item(items, selected, selected->count - 1)->id : NULL, selected->more);
+	list_end(&w, count ? selected_item(items, selected, 0)->id : NULL,
+		 count ? selected_item(items, selected, count - 1)->id : NULL,
+		 selected->more || count < selected->count);
 	reply_json(exchange, 200, &body);
 	buf_free(&item);
 	buf_free(&body);

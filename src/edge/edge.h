@@ -52,7 +52,7 @@ struct edge {
 	struct list connections;
 	size_t connection_count;
 	struct map *addresses; /* struct address_share */
-	struct map *users;     /* struct gcra of HTTP requests, by user id */
+	struct map *users;     /* struct user_buckets, by user id */
 	int64_t users_swept_us;
 	uint64_t next_connection; /* for the log */
 

@@ -19,6 +19,10 @@ bool guard_framing_is_sound(struct lws *wsi) {
 	if (headers_hold_nul(wsi) || headers_has(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING)) {
 		return false;
 	}
+	if (headers_has_blank_before_colon(wsi, "content-length") ||
+	    headers_has_blank_before_colon(wsi, "transfer-encoding")) {
+		return false;
+	}
 	if (headers_repeated(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) || headers_repeated(wsi, WSI_TOKEN_HOST)) {
 		return false;
 	}

@@ -44,6 +44,22 @@ bool headers_hold_nul(struct lws *wsi) {
 	return false;
 }
 
+bool headers_has_blank_before_colon(struct lws *wsi, const char *name) {
+	char text[64];
+	size_t length = strlen(name);
+	memcpy(text, name, length);
+	for (const char *blank = " \t"; *blank; blank++) {
+		for (size_t count = 1; count <= 16; count++) {
+			memset(text + length, *blank, count);
+			text[length + count] = ':';
+			if (lws_hdr_custom_length(wsi, text, (int)(length + count + 1)) >= 0) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 bool headers_list_has(struct str list, const char *token) {
 	while (list.data) {
 		if (str_equal_nocase(str_trim(str_cut(&list, ',')), str_of(token))) {

@@ -18,6 +18,9 @@ bool headers_repeated(struct lws *wsi, enum lws_token_indexes name);
 struct str headers_query(struct lws *wsi, char *buffer, size_t size);
 /* Whether a NUL stands in any known header: libwebsockets stores it, and C texts would end there. */
 bool headers_hold_nul(struct lws *wsi);
+/* Whether a header of this name (lower case) was sent with blanks before its colon, which RFC 9112, 5.1 forbids: it then is
+ * unknown to libwebsockets, but not to every proxy. Finds runs of one kind of blank. */
+bool headers_has_blank_before_colon(struct lws *wsi, const char *name);
 /* Whether a comma-separated header has this token, ASCII case aside. */
 bool headers_list_has(struct str list, const char *token);
 /* Method and path (percent-decoded by libwebsockets); -1 when there is none. */

@@ -121,10 +121,23 @@ static void read_origin(struct exchange *exchange, struct lws *wsi) {
 static int take_limits(struct exchange *exchange, struct gcra *bucket, const struct gcra_rate *rate,
 		       struct api_error *error) {
 	struct edge *edge = exchange->edge;
-	if (!bucket) {
+	if (limiter_take_request(bucket, rate, edge_now_us(edge), &exchange->limits, error)) {
+		counter_add(edge->metrics.limit_refusals, 1);
+		return -1;
+	}
+	return 0;
+}
+
+static int take_user_limits(struct exchange *exchange, struct lws *wsi, struct api_error *error) {
+	struct edge *edge = exchange->edge;
+	struct user_buckets *buckets = users_buckets(edge, exchange->who.user);
+	if (!buckets) {
 		return api_error_set(error, API_OVERLOADED, NULL, NULL);
 	}
-	if (limiter_take_request(bucket, rate, edge_now_us(edge), &exchange->limits, error)) {
+	if (take_limits(exchange, &buckets->requests, &edge->options.http_requests, error)) {
+		return -1;
+	}
+	if (limiter_take_bytes(&buckets->bytes, &edge->options.bytes, edge_now_us(edge), content_length(wsi), error)) {
 		counter_add(edge->metrics.limit_refusals, 1);
 		return -1;
 	}
@@ -155,7 +168,7 @@ static int check_access(struct exchange *exchange, struct lws *wsi, enum access 
 		}
 		return -1;
 	}
-	return take_limits(exchange, users_bucket(edge, exchange->who.user), &edge->options.http_requests, error);
+	return take_user_limits(exchange, wsi, error);
 }
 
 static int check_media_type(struct exchange *exchange, struct lws *wsi, struct api_error *error) {

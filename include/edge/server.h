@@ -23,17 +23,18 @@ struct edge_options {
 	const char *address;        /* to bind: 127.0.0.1, ::1, 0.0.0.0 */
 	uint16_t port;              /* 0: a free one */
 	const char *www;            /* folder of the page, read whole at start; "" or NULL: none */
+	const char *public_url;     /* how people reach the server, or "" or NULL; with https:// cookies are Secure */
 	const char *const *origins; /* further allowed Origins */
 	size_t origin_count;
 	uint32_t max_connections;
 	uint32_t max_connections_per_address;
-	size_t max_message;         /* bytes of a WebSocket message or an HTTP body */
-	struct gcra_rate requests;  /* per connection */
-	struct gcra_rate bytes;     /* per connection: what clients send */
+	size_t max_message;             /* bytes of a WebSocket message or an HTTP body */
+	struct gcra_rate requests;      /* per connection */
+	struct gcra_rate bytes;         /* per connection: what clients send */
 	struct gcra_rate http_requests; /* per user, for HTTP requests, whose connections come and go */
-	uint32_t max_in_flight;     /* responses of one connection */
-	uint32_t max_queued;        /* turns that wait */
-	uint32_t abuse_refusals;    /* refused requests within a minute before the connection is closed with 1008 */
+	uint32_t max_in_flight;         /* responses of one connection */
+	uint32_t max_queued;            /* turns that wait */
+	uint32_t abuse_refusals;        /* refused requests within a minute before the connection is closed with 1008 */
 	int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
 	int64_t ping_interval_ms, pong_timeout_ms;
 	int64_t connection_lifetime_ms;

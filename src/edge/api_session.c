@@ -8,6 +8,7 @@
 #include "identity.h"
 
 #define COOKIE_RULES "; Path=/; HttpOnly; SameSite=Strict"
+#define COOKIE_SIZE 256
 
 static void write_session(struct buf *body, const struct principal *who) {
 	struct json_writer w = json_writer(body);
@@ -30,14 +31,19 @@ static void write_session(struct buf *body, const struct principal *who) {
 	jw_object_end(&w);
 }
 
+/* A header line. Behind https:// the browser must never send the cookie without TLS. */
+static void write_cookie(char line[static COOKIE_SIZE], const struct edge *edge, const char *value, int64_t lives_s) {
+	snprintf(line, COOKIE_SIZE, "set-cookie: " IDENTITY_COOKIE "=%s" COOKIE_RULES "%s; Max-Age=%lld\r\n", value,
+		 edge->tls ? "; Secure" : "", (long long)lives_s);
+}
+
 static void reply_session(struct exchange *exchange, const struct principal *who, const struct seal_token *token) {
 	struct buf body = BUF_INIT;
 	write_session(&body, who);
-	char cookie[256] = "";
+	char cookie[COOKIE_SIZE] = "";
 	if (token) {
 		int64_t left_s = (who->expires_ms - edge_wall_ms(exchange->edge)) / 1000;
-		snprintf(cookie, sizeof cookie, "set-cookie: " IDENTITY_COOKIE "=%s" COOKIE_RULES "; Max-Age=%lld\r\n",
-			 token->text, (long long)(left_s > 0 ? left_s : 0));
+		write_cookie(cookie, exchange->edge, token->text, left_s > 0 ? left_s : 0);
 	}
 	reply_send(exchange, &(struct reply){.status = body.failed ? 503 : 200,
 					     .type = "application/json",
@@ -96,10 +102,9 @@ static void on_ended(void *owner, const struct err *err) {
 		api_reply_err(exchange, err, API_INVALID_KEY);
 		return;
 	}
-	reply_send(exchange, &(struct reply){
-				     .status = 204,
-				     .headers = "set-cookie: " IDENTITY_COOKIE "=" COOKIE_RULES "; Max-Age=0\r\n",
-			     });
+	char cookie[COOKIE_SIZE];
+	write_cookie(cookie, exchange->edge, "", 0);
+	reply_send(exchange, &(struct reply){.status = 204, .headers = cookie});
 }
 
 void api_session_delete(struct exchange *exchange) {

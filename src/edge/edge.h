@@ -28,6 +28,7 @@ struct edge_metrics {
 struct edge {
 	struct edge_options options;
 	char **origins; /* owned copy of options.origins */
+	bool tls;       /* people come over https:// */
 	struct edge_deps deps;
 	struct edge_metrics metrics;
 

@@ -1,6 +1,7 @@
 #include "guard.h"
 
 #include "headers.h"
+#include "identity.h"
 
 /* Guard 2. The CONNECT method turns the connection into a raw socket, a fallback role likewise; we serve neither. */
 bool guard_is_foreign_role(enum lws_callback_reasons reason) {
@@ -102,11 +103,7 @@ static int check_handshake(struct lws *wsi, struct api_error *error) {
 
 /* Guard 3: a browser sends the page's Origin with the upgrade and lets any page open one, whatever its origin. */
 static int check_origin(struct edge *edge, struct lws *wsi, struct api_error *error) {
-	char origin[512], host[256];
-	struct str sent = headers_get(wsi, WSI_TOKEN_ORIGIN, origin, sizeof origin);
-	if (!headers_has(wsi, WSI_TOKEN_ORIGIN) ||
-	    http_origin_allowed(sent, headers_get(wsi, WSI_TOKEN_HOST, host, sizeof host),
-				(const char *const *)edge->origins, edge->options.origin_count)) {
+	if (!headers_has(wsi, WSI_TOKEN_ORIGIN) || identity_origin_allowed(edge, wsi)) {
 		return 0;
 	}
 	return api_error_set(error, API_ORIGIN_DENIED, NULL, NULL);

@@ -5,11 +5,20 @@
 
 #define SUBPROTOCOL_KEY "openai-insecure-api-key."
 
+/* The page's own origin: what the browser sees as our name. Behind https:// the same name without TLS is a stranger: whoever
+ * is on the path can be it. */
+static bool is_own(const struct edge *edge, struct str origin, struct str host) {
+	return edge->tls && host.length > 0 && str_starts(origin, "https://") &&
+	       str_equal_nocase(str_skip(origin, sizeof "https://" - 1), host);
+}
+
 bool identity_origin_allowed(struct edge *edge, struct lws *wsi) {
-	char origin[512], host[256];
-	struct str sent = headers_get(wsi, WSI_TOKEN_ORIGIN, origin, sizeof origin);
-	return http_origin_allowed(sent, headers_get(wsi, WSI_TOKEN_HOST, host, sizeof host),
-				   (const char *const *)edge->origins, edge->options.origin_count);
+	char text[512], name[256];
+	struct str origin = headers_get(wsi, WSI_TOKEN_ORIGIN, text, sizeof text);
+	struct str host = headers_get(wsi, WSI_TOKEN_HOST, name, sizeof name);
+	return is_own(edge, origin, host) ||
+	       http_origin_allowed(origin, edge->tls ? STR_NONE : host, (const char *const *)edge->origins,
+				   edge->options.origin_count);
 }
 
 /* The key among the subprotocols, where browser clients put it for want of headers. */

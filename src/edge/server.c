@@ -343,6 +343,8 @@ struct edge *edge_new(const struct edge_options *options, const struct edge_deps
 		return NULL;
 	}
 	edge->options = *options;
+	edge->tls = options->public_url && strncmp(options->public_url, "https://", 8) == 0;
+	edge->options.public_url = NULL;
 	edge->deps = *deps;
 	list_init(&edge->connections);
 	wheel_init(&edge->wheel, edge_now_us(edge));

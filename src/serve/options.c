@@ -45,6 +45,7 @@ int edge_settings_make(struct edge_settings *settings, const struct config *conf
 		return -1;
 	}
 	o->address = settings->address;
+	o->public_url = config->server.public_url;
 	o->www = config->server.www;
 	o->max_connections = config->server.max_connections;
 	o->max_connections_per_address = config->limits.connections_per_address;

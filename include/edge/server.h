@@ -54,8 +54,9 @@ struct edge_deps {
 struct edge *edge_new(const struct edge_options *options, const struct edge_deps *deps, struct err *err);
 uint16_t edge_port(const struct edge *edge);
 
-/* Stops accepting; tells every WebSocket `sluice:draining`; sessions without work are closed with 1012, the others when
- * their turns have ended. /readyz says 503. */
+/* Refuses new sessions, turns and requests with server_draining; only /healthz, /readyz (which says 503) and /metrics go on
+ * answering. Tells every WebSocket `sluice:draining`; sessions without work are closed with 1012, the others when their
+ * running turn has ended. */
 void edge_drain(struct edge *edge);
 size_t edge_connection_count(const struct edge *edge);
 /* Closes what is left, at once, and frees everything; afterwards the loop must run until it has nothing to do. */

@@ -20,7 +20,7 @@ struct address_share {
 };
 
 static bool address_key(int descriptor, struct address_share *share) {
-	struct sockaddr_storage peer;
+	struct sockaddr_storage peer = {0};
 	socklen_t length = sizeof peer;
 	if (getpeername(descriptor, (struct sockaddr *)&peer, &length)) {
 		return false;

@@ -128,7 +128,9 @@ $(call objects,store): | $(BUILD)/gen/migrations.inc
 
 # --- unit tests: tests/unit/test_LAYER_*.c links LAYER and what it may use ------------------------------------------
 layer_of = $(word 2,$(subst _, ,$(basename $(notdir $(1)))))
-below    = $(foreach l,$(ORDER),$(if $(filter $(l),$(1) $(shell tools/layers --below $(1))),$(call archive,$(l))))
+# Words of the form LAYER:LOWER, asked for once.
+stands_on := $(shell tools/layers --below | awk '{for (i = 2; i <= NF; i++) print $$1 $$i}')
+below    = $(foreach l,$(ORDER),$(if $(filter $(l) $(1):$(l),$(1) $(filter $(1):%,$(stands_on))),$(call archive,$(l))))
 
 define unit_rule
 $(BUILD)/tests/$(notdir $(basename $(1))): $(1) $(call below,$(call layer_of,$(1)))

@@ -17,9 +17,9 @@
 #include "seal/keyring.h"
 #include "store/store.h"
 
-struct conversations;     /* the module */
-struct conversation;      /* one open thread: its data key and head, shared by all turns that run in it */
-struct conversation_op;   /* work under way */
+struct conversations;   /* the module */
+struct conversation;    /* one open thread: its data key and head, shared by all turns that run in it */
+struct conversation_op; /* work under way */
 
 struct conversation_deps {
 	struct store *store;
@@ -47,9 +47,9 @@ const char *conversation_id(const struct conversation *conversation);
  * `turn` and `conversation` are the callee's references. ERR_NOT_FOUND: no such response of this owner; ERR_CONFLICT: it
  * is still in progress; ERR_LIMIT: larger than a context may be; ERR_CORRUPT: a record does not verify. */
 typedef void conversation_context_fn(void *owner, struct conversation *conversation, struct turn *turn,
-                                     const struct err *err);
+				     const struct err *err);
 struct conversation_op *conversation_load(struct conversations *module, const char *owner, const char *response_id,
-                                          conversation_context_fn *done, void *arg);
+					  conversation_context_fn *done, void *arg);
 
 /* What is kept of a response. All borrowed during the call. */
 struct conversation_entry {
@@ -66,17 +66,17 @@ struct conversation_entry {
 	const char *error_message; /* "" if none */
 	const struct item *output;
 	size_t output_count;
-	struct str events;         /* the event log as the response layer encodes it: opaque here */
+	struct str events; /* the event log as the response layer encodes it: opaque here */
 	struct response_usage usage;
 };
 
 typedef void conversation_written_fn(void *arg, const struct err *err);
 /* Writes that the response is there, in progress, with its input. */
 struct conversation_op *conversation_begin(struct conversation *conversation, const struct conversation_entry *entry,
-                                           conversation_written_fn *done, void *arg);
+					   conversation_written_fn *done, void *arg);
 /* Writes how it ended, with its output. */
 struct conversation_op *conversation_finish(struct conversation *conversation, const struct conversation_entry *entry,
-                                            conversation_written_fn *done, void *arg);
+					    conversation_written_fn *done, void *arg);
 
 /* What came of a running response since its last checkpoint. All borrowed during the call. */
 struct conversation_segment {
@@ -120,12 +120,12 @@ void stored_response_view(const struct stored_response *stored, struct response_
 /* `stored` belongs to the callee. */
 typedef void conversation_response_fn(void *arg, struct stored_response *stored, const struct err *err);
 struct conversation_op *conversation_read_response(struct conversations *module, const char *owner, const char *id,
-                                                   conversation_response_fn *done, void *arg);
+						   conversation_response_fn *done, void *arg);
 struct conversation_op *conversation_delete_response(struct conversations *module, const char *owner, const char *id,
-                                                     conversation_written_fn *done, void *arg);
+						     conversation_written_fn *done, void *arg);
 /* Destroys the data keys, then the rows. */
 struct conversation_op *conversation_delete(struct conversations *module, const char *owner, const char *id,
-                                            conversation_written_fn *done, void *arg);
+					    conversation_written_fn *done, void *arg);
 
 struct conversation_summary {
 	char id[ID_SIZE];
@@ -134,13 +134,13 @@ struct conversation_summary {
 	char title[128]; /* the first words of the first message, or "" */
 };
 typedef void conversation_list_fn(void *arg, const struct conversation_summary *rows, size_t count, bool more,
-                                  const struct err *err);
+				  const struct err *err);
 struct conversation_op *conversation_list(struct conversations *module, const char *owner, const char *after,
-                                          uint32_t limit, bool ascending, conversation_list_fn *done, void *arg);
+					  uint32_t limit, bool ascending, conversation_list_fn *done, void *arg);
 
 /* The items along the path from the first turn to the conversation's latest response, in order. Borrowed. */
 typedef void conversation_items_fn(void *arg, const struct item *const *items, size_t count, const struct err *err);
 struct conversation_op *conversation_items(struct conversations *module, const char *owner, const char *id,
-                                           conversation_items_fn *done, void *arg);
+					   conversation_items_fn *done, void *arg);
 
 #endif

@@ -22,14 +22,14 @@ struct http_route {
 };
 
 struct http_match {
-	const struct http_route *route; /* NULL: none fits */
+	const struct http_route *route;         /* NULL: none fits */
 	struct str captures[HTTP_MAX_CAPTURES]; /* views into the path, still percent-encoded */
-	uint32_t allowed; /* bit per enum http_method that this path has, for Allow */
+	uint32_t allowed;                       /* bit per enum http_method that this path has, for Allow */
 };
 
 /* HEAD matches a GET route. */
 void http_route_match(const struct http_route *routes, size_t count, enum http_method method, struct str path,
-                      struct http_match *match);
+		      struct http_match *match);
 /* "GET, HEAD, POST" of a match's bits, into a text of at least 48 bytes. */
 void http_allow(uint32_t allowed, char *text, size_t size);
 

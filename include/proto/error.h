@@ -11,41 +11,88 @@
 #include "base/str.h"
 
 /* X(symbol, code, status, type, cause, cure) */
-#define API_ERRORS(X) \
-	X(INVALID_JSON, "invalid_json", 400, "invalid_request_error", "The body or message is not JSON, or breaks a bound of the JSON gate.", "Send one JSON object in UTF-8; the message names the byte.") \
-	X(INVALID_TYPE, "invalid_type", 400, "invalid_request_error", "A field has the wrong JSON type.", "Send the type that the message names for `param`.") \
-	X(INVALID_VALUE, "invalid_value", 400, "invalid_request_error", "A field's value is out of its bounds or unknown.", "Send one of the values that the message names for `param`.") \
-	X(MISSING_FIELD, "missing_required_parameter", 400, "invalid_request_error", "A required field is missing.", "Add the field that `param` names.") \
-	X(UNKNOWN_FIELD, "unknown_parameter", 400, "invalid_request_error", "A field that this server does not know.", "Remove the field, or check its spelling.") \
-	X(UNSUPPORTED, "unsupported_parameter", 400, "invalid_request_error", "A field of the specification that this server or its model can't honour.", "Leave it out; it is never ignored in silence.") \
-	X(UNKNOWN_EVENT, "unknown_event", 400, "invalid_request_error", "A WebSocket message whose `type` is unknown.", "Send `response.create` or another type of docs/protocol.md.") \
-	X(BINARY_FRAME, "binary_not_supported", 400, "invalid_request_error", "A binary WebSocket message.", "Send JSON in a text message.") \
-	X(MESSAGE_TOO_LARGE, "message_too_large", 413, "invalid_request_error", "The body or message passes the size limit.", "Send less; [limits] max_message raises the bound.") \
-	X(UNSUPPORTED_MEDIA, "unsupported_media_type", 415, "invalid_request_error", "The body is not application/json.", "Send Content-Type: application/json.") \
-	X(CONTEXT_TOO_LARGE, "context_length_exceeded", 400, "invalid_request_error", "The turns so far and the new input are together larger than a context may be.", "Start a new conversation, or send a shorter input; [limits] max_context raises the bound.") \
-	X(MODEL_NOT_FOUND, "model_not_found", 404, "invalid_request_error", "The upstream does not serve this model.", "Ask GET /v1/models; or leave `model` out for the default.") \
-	X(PARENT_NOT_FOUND, "previous_response_not_found", 404, "invalid_request_error", "No such response of this user; or it was not stored and belongs to another connection.", "Send the whole input, without previous_response_id.") \
-	X(PARENT_NOT_READY, "previous_response_not_ready", 409, "invalid_request_error", "The previous response is still in progress.", "Wait for its terminal event.") \
-	X(RESPONSE_NOT_FOUND, "response_not_found", 404, "invalid_request_error", "No such response of this user.", "Check the id and the key; responses with store: false are not kept.") \
-	X(RESPONSE_NOT_ACTIVE, "response_not_active", 409, "invalid_request_error", "The response has ended or is still running, and the request needs the opposite.", "Get its state with GET /v1/responses/{id}.") \
-	X(CONVERSATION_NOT_FOUND, "conversation_not_found", 404, "invalid_request_error", "No such conversation of this user.", "List them with GET /v1/conversations.") \
-	X(NOT_FOUND, "not_found", 404, "invalid_request_error", "No such path.", "See the table of endpoints.") \
-	X(METHOD_NOT_ALLOWED, "method_not_allowed", 405, "invalid_request_error", "The path exists, the method does not.", "Use a method that the Allow header names.") \
-	X(INVALID_KEY, "invalid_api_key", 401, "authentication_error", "No key, or one that is wrong, expired or revoked.", "Send Authorization: Bearer KEY; make one with sluicectl key create.") \
-	X(INVALID_TOKEN, "invalid_token", 401, "authentication_error", "The sign-in token is wrong, expired or used.", "Ask for a new address with sluicectl signin.") \
-	X(ORIGIN_DENIED, "origin_not_allowed", 403, "permission_error", "A browser's Origin that is not this server's.", "Add it to [server] origins.") \
-	X(RATE_LIMITED, "rate_limit_exceeded", 429, "rate_limit_error", "Too many requests or bytes on this connection or of this user.", "Wait for retry_after_ms or the Retry-After header.") \
-	X(IN_FLIGHT_LIMIT, "too_many_responses_in_flight", 429, "rate_limit_error", "The connection has as many responses in flight as it may.", "Wait until one has ended.") \
-	X(QUEUE_FULL, "turn_queue_full", 429, "rate_limit_error", "Too many turns wait behind the running one.", "Wait for a terminal event before sending the next turn.") \
-	X(CONNECTION_LIMIT, "websocket_connection_limit_reached", 400, "invalid_request_error", "The connection has lived as long as it may.", "Connect again and continue with previous_response_id.") \
-	X(UPSTREAM_FAILED, "upstream_failed", 502, "server_error", "The model's server refused, failed or spoke no Chat Completions; the message says which.", "Try again; the operator finds the cause in the log.") \
-	X(UPSTREAM_TIMEOUT, "upstream_timeout", 504, "server_error", "The model's server did not answer in time.", "Try again.") \
-	X(UPSTREAM_RATE_LIMITED, "upstream_rate_limited", 429, "rate_limit_error", "The model's server limits us.", "Wait for Retry-After and try again.") \
-	X(STORAGE_FULL, "storage_full", 507, "server_error", "The disk is full; nothing new can be stored.", "Free space; or send store: false.") \
-	X(STORAGE_FAILED, "storage_failed", 500, "server_error", "The transcript could not be written or read.", "Try again; the operator finds the cause in the log.") \
-	X(STORAGE_UNKNOWN, "storage_outcome_unknown", 500, "server_error", "A write failed in such a way that it may or may not be there.", "GET the response after a while before repeating the turn.") \
-	X(OVERLOADED, "server_overloaded", 503, "server_error", "The server is full or out of memory.", "Wait for Retry-After and try again.") \
-	X(DRAINING, "server_draining", 503, "server_error", "The server is about to stop.", "Connect again in a moment.") \
+#define API_ERRORS(X)                                                                                                  \
+	X(INVALID_JSON, "invalid_json", 400, "invalid_request_error",                                                  \
+	  "The body or message is not JSON, or breaks a bound of the JSON gate.",                                      \
+	  "Send one JSON object in UTF-8; the message names the byte.")                                                \
+	X(INVALID_TYPE, "invalid_type", 400, "invalid_request_error", "A field has the wrong JSON type.",              \
+	  "Send the type that the message names for `param`.")                                                         \
+	X(INVALID_VALUE, "invalid_value", 400, "invalid_request_error",                                                \
+	  "A field's value is out of its bounds or unknown.",                                                          \
+	  "Send one of the values that the message names for `param`.")                                                \
+	X(MISSING_FIELD, "missing_required_parameter", 400, "invalid_request_error", "A required field is missing.",   \
+	  "Add the field that `param` names.")                                                                         \
+	X(UNKNOWN_FIELD, "unknown_parameter", 400, "invalid_request_error", "A field that this server does not know.", \
+	  "Remove the field, or check its spelling.")                                                                  \
+	X(UNSUPPORTED, "unsupported_parameter", 400, "invalid_request_error",                                          \
+	  "A field of the specification that this server or its model can't honour.",                                  \
+	  "Leave it out; it is never ignored in silence.")                                                             \
+	X(UNKNOWN_EVENT, "unknown_event", 400, "invalid_request_error",                                                \
+	  "A WebSocket message whose `type` is unknown.",                                                              \
+	  "Send `response.create` or another type of docs/protocol.md.")                                               \
+	X(BINARY_FRAME, "binary_not_supported", 400, "invalid_request_error", "A binary WebSocket message.",           \
+	  "Send JSON in a text message.")                                                                              \
+	X(MESSAGE_TOO_LARGE, "message_too_large", 413, "invalid_request_error",                                        \
+	  "The body or message passes the size limit.", "Send less; [limits] max_message raises the bound.")           \
+	X(UNSUPPORTED_MEDIA, "unsupported_media_type", 415, "invalid_request_error",                                   \
+	  "The body is not application/json.", "Send Content-Type: application/json.")                                 \
+	X(CONTEXT_TOO_LARGE, "context_length_exceeded", 400, "invalid_request_error",                                  \
+	  "The turns so far and the new input are together larger than a context may be.",                             \
+	  "Start a new conversation, or send a shorter input; [limits] max_context raises the bound.")                 \
+	X(MODEL_NOT_FOUND, "model_not_found", 404, "invalid_request_error", "The upstream does not serve this model.", \
+	  "Ask GET /v1/models; or leave `model` out for the default.")                                                 \
+	X(PARENT_NOT_FOUND, "previous_response_not_found", 404, "invalid_request_error",                               \
+	  "No such response of this user; or it was not stored and belongs to another connection.",                    \
+	  "Send the whole input, without previous_response_id.")                                                       \
+	X(PARENT_NOT_READY, "previous_response_not_ready", 409, "invalid_request_error",                               \
+	  "The previous response is still in progress.", "Wait for its terminal event.")                               \
+	X(RESPONSE_NOT_FOUND, "response_not_found", 404, "invalid_request_error", "No such response of this user.",    \
+	  "Check the id and the key; responses with store: false are not kept.")                                       \
+	X(RESPONSE_NOT_ACTIVE, "response_not_active", 409, "invalid_request_error",                                    \
+	  "The response has ended or is still running, and the request needs the opposite.",                           \
+	  "Get its state with GET /v1/responses/{id}.")                                                                \
+	X(CONVERSATION_NOT_FOUND, "conversation_not_found", 404, "invalid_request_error",                              \
+	  "No such conversation of this user.", "List them with GET /v1/conversations.")                               \
+	X(NOT_FOUND, "not_found", 404, "invalid_request_error", "No such path.", "See the table of endpoints.")        \
+	X(METHOD_NOT_ALLOWED, "method_not_allowed", 405, "invalid_request_error",                                      \
+	  "The path exists, the method does not.", "Use a method that the Allow header names.")                        \
+	X(INVALID_KEY, "invalid_api_key", 401, "authentication_error",                                                 \
+	  "No key, or one that is wrong, expired or revoked.",                                                         \
+	  "Send Authorization: Bearer KEY; make one with sluicectl key create.")                                       \
+	X(INVALID_TOKEN, "invalid_token", 401, "authentication_error", "The sign-in token is wrong, expired or used.", \
+	  "Ask for a new address with sluicectl signin.")                                                              \
+	X(ORIGIN_DENIED, "origin_not_allowed", 403, "permission_error",                                                \
+	  "A browser's Origin that is not this server's.", "Add it to [server] origins.")                              \
+	X(RATE_LIMITED, "rate_limit_exceeded", 429, "rate_limit_error",                                                \
+	  "Too many requests or bytes on this connection or of this user.",                                            \
+	  "Wait for retry_after_ms or the Retry-After header.")                                                        \
+	X(IN_FLIGHT_LIMIT, "too_many_responses_in_flight", 429, "rate_limit_error",                                    \
+	  "The connection has as many responses in flight as it may.", "Wait until one has ended.")                    \
+	X(QUEUE_FULL, "turn_queue_full", 429, "rate_limit_error", "Too many turns wait behind the running one.",       \
+	  "Wait for a terminal event before sending the next turn.")                                                   \
+	X(CONNECTION_LIMIT, "websocket_connection_limit_reached", 400, "invalid_request_error",                        \
+	  "The connection has lived as long as it may.", "Connect again and continue with previous_response_id.")      \
+	X(UPSTREAM_FAILED, "upstream_failed", 502, "server_error",                                                     \
+	  "The model's server refused, failed or spoke no Chat Completions; the message says which.",                  \
+	  "Try again; the operator finds the cause in the log.")                                                       \
+	X(UPSTREAM_REJECTED, "upstream_rejected", 400, "invalid_request_error",                                        \
+	  "The model's server did not accept the request (a 4xx answer); the message says why.",                       \
+	  "Change what it complains about: the same request would be rejected again.")                                 \
+	X(UPSTREAM_TIMEOUT, "upstream_timeout", 504, "server_error", "The model's server did not answer in time.",     \
+	  "Try again.")                                                                                                \
+	X(UPSTREAM_RATE_LIMITED, "upstream_rate_limited", 429, "rate_limit_error", "The model's server limits us.",    \
+	  "Wait for Retry-After and try again.")                                                                       \
+	X(STORAGE_FULL, "storage_full", 507, "server_error", "The disk is full; nothing new can be stored.",           \
+	  "Free space; or send store: false.")                                                                         \
+	X(STORAGE_FAILED, "storage_failed", 500, "server_error", "The transcript could not be written or read.",       \
+	  "Try again; the operator finds the cause in the log.")                                                       \
+	X(STORAGE_UNKNOWN, "storage_outcome_unknown", 500, "server_error",                                             \
+	  "A write failed in such a way that it may or may not be there.",                                             \
+	  "GET the response after a while before repeating the turn.")                                                 \
+	X(OVERLOADED, "server_overloaded", 503, "server_error", "The server is full or out of memory.",                \
+	  "Wait for Retry-After and try again.")                                                                       \
+	X(DRAINING, "server_draining", 503, "server_error", "The server is about to stop.",                            \
+	  "Connect again in a moment.")                                                                                \
 	X(INTERNAL, "internal_error", 500, "server_error", "A fault of the server.", "Report it with the x-request-id.")
 
 #define API_ERROR_SYMBOL(symbol, code, status, type, cause, cure) API_##symbol,
@@ -62,7 +109,7 @@ struct api_limit_state {
 
 struct api_error {
 	enum api_error_code code;
-	char param[96];    /* "" when no field is to blame */
+	char param[96]; /* "" when no field is to blame */
 	char message[320];
 	int64_t retry_after_ms; /* -1: nothing to say */
 	struct api_limit_state requests;
@@ -80,7 +127,7 @@ const struct api_error_row *api_error_row(enum api_error_code code);
 
 /* Fills it, with retry_after_ms -1 and no limit state; returns -1. `param` may be NULL; `format` NULL takes the cause. */
 int api_error_set(struct api_error *error, enum api_error_code code, const char *param, const char *format, ...)
-        __attribute__((format(printf, 4, 5)));
+	__attribute__((format(printf, 4, 5)));
 
 /* A header that goes with an answer: its name in lower case (static) and its value. */
 struct api_header {

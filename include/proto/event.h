@@ -29,7 +29,7 @@ struct response_usage {
 /* Everything that a response object shows. All borrowed. */
 struct response_view {
 	const char *id;
-	const char *conversation; /* NULL or "": none */
+	const char *conversation;         /* NULL or "": none */
 	const char *previous_response_id; /* NULL or "": none */
 	const char *model;
 	const struct request_settings *settings;

@@ -17,12 +17,12 @@
 struct request_settings {
 	char model[REQUEST_MODEL_SIZE]; /* "" when the request named none */
 	char *instructions;             /* owned; NULL when not given */
-	char *metadata;                 /* owned JSON object; NULL when not given. At most 16 pairs, 64 and 512 characters */
+	char *metadata; /* owned JSON object; NULL when not given. At most 16 pairs, 64 and 512 characters */
 	bool has_temperature, has_top_p, has_max_output_tokens;
-	double temperature;             /* 0 to 2 */
-	double top_p;                   /* 0 to 1 */
-	int64_t max_output_tokens;      /* 16 or more */
-	bool store;                     /* true unless refused */
+	double temperature;        /* 0 to 2 */
+	double top_p;              /* 0 to 1 */
+	int64_t max_output_tokens; /* 16 or more */
+	bool store;                /* true unless refused */
 };
 
 struct request {
@@ -39,7 +39,7 @@ enum request_transport { REQUEST_HTTP, REQUEST_WEBSOCKET };
  * "auto", truncation: "disabled", text.format.type: "text", background: false …) and refuse others as `unsupported`.
  * -1 with a filled error; the request is then empty. `now_ms` dates the ids it makes. */
 int request_read(const struct json *object, enum request_transport transport, int64_t now_ms, struct request *request,
-                 struct api_error *error);
+		 struct api_error *error);
 void request_free(struct request *request);
 void request_settings_free(struct request_settings *settings);
 /* Deep copy; -1 when memory is out. */

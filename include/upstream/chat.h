@@ -47,9 +47,9 @@ struct chat_chunk {
 	struct str text; /* choices[0].delta.content; empty when there is none */
 	enum chat_finish finish;
 	struct chat_usage usage;
-	bool done;             /* [DONE] */
-	bool is_error;         /* {"error": …} in the stream */
-	char error_text[200];  /* its message, cut */
+	bool done;            /* [DONE] */
+	bool is_error;        /* {"error": …} in the stream */
+	char error_text[200]; /* its message, cut */
 	char error_code[64];
 };
 

@@ -17,16 +17,16 @@ struct upstream;
 struct upstream_call; /* one request under way; freed by the client after `finished`, or by upstream_cancel */
 
 struct upstream_options {
-	const char *url;             /* base, without the trailing slash: http://127.0.0.1:8081/v1 */
-	const char *api_key;         /* NULL: no Authorization header */
-	const char *ca_file;         /* NULL: the system's */
-	int64_t connect_timeout_ms;  /* name, TCP and TLS */
+	const char *url;                /* base, without the trailing slash: http://127.0.0.1:8081/v1 */
+	const char *api_key;            /* NULL: no Authorization header */
+	const char *ca_file;            /* NULL: the system's */
+	int64_t connect_timeout_ms;     /* name, TCP and TLS */
 	int64_t first_token_timeout_ms; /* from upstream_start to the first text, all tries included */
-	int64_t silence_timeout_ms;  /* between any two reads after it */
-	uint32_t retries;            /* more tries before the first token, at most */
-	int64_t retry_base_ms;       /* the first pause; doubles, with full jitter; a longer Retry-After wins */
-	int64_t retry_max_ms;        /* no pause is longer; a longer Retry-After ends the tries */
-	size_t max_event;            /* bytes of one SSE event */
+	int64_t silence_timeout_ms;     /* between any two reads after it */
+	uint32_t retries;               /* more tries before the first token, at most */
+	int64_t retry_base_ms;          /* the first pause; doubles, with full jitter; a longer Retry-After wins */
+	int64_t retry_max_ms;           /* no pause is longer; a longer Retry-After ends the tries */
+	size_t max_event;               /* bytes of one SSE event */
 };
 
 struct upstream_deps {
@@ -38,7 +38,7 @@ struct upstream_deps {
 
 enum upstream_error {
 	UPSTREAM_OK,
-	UPSTREAM_REFUSED,      /* connection refused, reset before an answer, unreachable */
+	UPSTREAM_REFUSED, /* connection refused, reset before an answer, unreachable */
 	UPSTREAM_UNKNOWN_HOST,
 	UPSTREAM_TLS,
 	UPSTREAM_UNAUTHORIZED, /* 401, 403: our key is wrong; the client can't mend it */
@@ -76,15 +76,15 @@ struct upstream_sink {
 };
 
 struct upstream *upstream_new(const struct upstream_options *options, const struct upstream_deps *deps,
-                              struct err *err);
+			      struct err *err);
 /* All calls must have finished or been cancelled; not from within a callback. The loop then still has handles to close:
  * call uv_run afterwards. */
 void upstream_free(struct upstream **upstream);
 
 /* Copies what it needs of the request. NULL when memory is out. */
 struct upstream_call *upstream_start(struct upstream *upstream, const struct chat_request *request,
-                                     const struct log *log, const struct upstream_sink *sink, void *owner,
-                                     struct err *err);
+				     const struct log *log, const struct upstream_sink *sink, void *owner,
+				     struct err *err);
 /* Stops it, also from within a callback: the connection is closed before this returns (over HTTP/2 the stream is
  * reset), no callback runs any more. Sets *call to NULL; NULL is fine. */
 void upstream_cancel(struct upstream_call **call);

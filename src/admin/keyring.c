@@ -19,7 +19,19 @@ static bool find_credential(char path[static PATH_SIZE]) {
 	return length < PATH_SIZE && stat(path, &status) == 0 && status.st_size >= SEAL_KEY_SIZE;
 }
 
+/* The folder of the key file, one level: /etc/sluice is missing where nothing was installed. */
+static void make_folder_of(const char *key_file) {
+	char folder[PATH_SIZE];
+	const char *slash = strrchr(key_file, '/');
+	if (slash && slash > key_file && (size_t)(slash - key_file) < sizeof folder) {
+		memcpy(folder, key_file, (size_t)(slash - key_file));
+		folder[slash - key_file] = '\0';
+		mkdir(folder, 0755);
+	}
+}
+
 static int make_key_file(const char *key_file, const struct log *log, struct err *err) {
+	make_folder_of(key_file);
 	if (seal_key_file_make(key_file, err)) {
 		return err_wrap(
 			err, "the key-encryption key is missing and could not be made; as root, `sluicectl key create` "

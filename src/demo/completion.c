@@ -128,7 +128,7 @@ static int decide(struct completion *c, const struct talk *talk, struct err *err
 		.tools = json_get(c->request, "tools"),
 		.choice = json_get(c->request, "tool_choice"),
 		.text = asked ? asked->text : STR_NONE,
-		.answered = talk->messages[talk->count - 1].role == TALK_TOOL,
+		.answered = talk->count > 0 && talk->messages[talk->count - 1].role == TALK_TOOL,
 	};
 	const struct json *function = NULL;
 	if (tools_choose(&question, &function, err) != 0) {

@@ -4,6 +4,8 @@ static enum api_error_code upstream_code(enum upstream_error error) {
 	switch (error) {
 	case UPSTREAM_RATE_LIMITED:
 		return API_UPSTREAM_RATE_LIMITED;
+	case UPSTREAM_REJECTED:
+		return API_UPSTREAM_REJECTED;
 	case UPSTREAM_TIMEOUT:
 	case UPSTREAM_STALLED:
 		return API_UPSTREAM_TIMEOUT;

@@ -11,7 +11,6 @@
 
 #define MINUTE_US (INT64_C(60) * 1000000)
 #define SECOND_US INT64_C(1000000)
-#define HTTP_SHARE 2 /* a user's HTTP requests may come from more than one place */
 #define API_KEY_MAX 4096
 #define EVENT_MAX (1024 * 1024)
 
@@ -51,8 +50,7 @@ int edge_settings_make(struct edge_settings *settings, const struct config *conf
 	o->max_connections_per_address = config->limits.connections_per_address;
 	o->max_message = (size_t)config->limits.max_message;
 	o->requests = gcra_rate(config->limits.requests_per_minute, MINUTE_US, config->limits.burst);
-	o->http_requests = gcra_rate(HTTP_SHARE * config->limits.requests_per_minute, MINUTE_US,
-				     HTTP_SHARE * config->limits.burst);
+	o->http_requests = o->requests;
 	o->bytes =
 		gcra_rate(clamp_u32(config->limits.bytes_per_second), SECOND_US, clamp_u32(config->limits.bytes_burst));
 	o->max_in_flight = config->limits.max_in_flight;

@@ -2,8 +2,10 @@
 //
 // A reply is an async function of one Exchange. Which reply a request gets: the first queued one, else the first
 // rule whose matcher fits the text of the last user message, else the fallback (an echo, told plainly).
+import assert from 'node:assert/strict';
 import http from 'node:http';
 import { once } from 'node:events';
+import { within } from './server.js';
 
 /** A promise that the test settles by hand: `await gate.passed` on one side, `gate.open()` on the other. */
 export function gate() {
@@ -45,6 +47,12 @@ class Exchange {
 		this.gone = false;
 		this.response = response;
 		this.socket = request.socket;
+	}
+
+	/** Resolves when the client has hung up before the answer was over, as it must soon: its own deadlines come later. */
+	async hungUp() {
+		const { early } = await within(5_000, this.closed, `the upstream connection of "${this.question}" is closed`);
+		assert.equal(early, true, 'the client hung up');
 	}
 
 	/** Sends the head of an event stream (or of anything else) and lets it leave at once. */

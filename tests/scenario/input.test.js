@@ -4,6 +4,7 @@ import WebSocket from 'ws';
 import { checkError } from '../lib/check.js';
 import { dial, frame, upgrade } from '../lib/raw.js';
 import { random } from '../lib/random.js';
+import { within } from '../lib/server.js';
 import { setup } from '../lib/setup.js';
 import { test } from '../lib/test.js';
 import { gate, reply } from '../lib/upstream.js';
@@ -193,7 +194,7 @@ for (const hex of NOT_UTF8) {
 	test(`text with the bytes ${hex}, which are no UTF-8, closes the connection with 1007`, async () => {
 		const other = await stage.chat();
 		other.sendText(Buffer.concat([Buffer.from('{"type":"response.create","input":"'), Buffer.from(hex, 'hex'), Buffer.from('"}')]));
-		assert.equal((await other.closed).code, 1007);
+		assert.equal((await within(10_000, other.closed, 'closed')).code, 1007);
 	});
 }
 

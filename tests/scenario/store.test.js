@@ -129,9 +129,15 @@ test('store: false leaves no byte of the chat in any file, while the server runs
 	const { upstream, server, key, chat } = await own(t);
 	const words = { question: canary(), more: canary(), instructions: canary(), metadata: canary(), answer: canary(), http: canary() };
 	upstream.on(words.question, reply.says(['It is ', words.answer, '.']));
+	const ids = [];
 	const nowhere = async (when) => {
 		for (const [name, word] of Object.entries(words)) {
 			assert.deepEqual(await server.find(word), [], `the ${name}, ${when}`);
+		}
+		// What is sealed shows no word, but a stored response shows its id: so there is not even a sealed row. The log
+		// may name the id.
+		for (const id of ids) {
+			assert.deepEqual((await server.find(id)).filter((name) => name !== 'log'), [], `response ${id}, ${when}`);
 		}
 	};
 	const client = await chat();
@@ -142,9 +148,10 @@ test('store: false leaves no byte of the chat in any file, while the server runs
 		store: false,
 	});
 	assert.match(first.text, new RegExp(words.answer));
-	await client.turn({ input: words.more, previous_response_id: first.response.id, store: false });
-	const answer = await server.fetch('/v1/responses', { key, body: { input: words.http, store: false } });
-	assert.equal((await answer.json()).output[0].content[0].text, `You said: ${words.http}`);
+	const second = await client.turn({ input: words.more, previous_response_id: first.response.id, store: false });
+	const answer = await (await server.fetch('/v1/responses', { key, body: { input: words.http, store: false } })).json();
+	assert.equal(answer.output[0].content[0].text, `You said: ${words.http}`);
+	ids.push(first.response.id, second.response.id, answer.id);
 	await nowhere('while the server runs');
 	// A stopped and a failed one are not kept either.
 	upstream.on(words.more, reply.stalls(words.answer), reply.fails(400));
@@ -153,7 +160,7 @@ test('store: false leaves no byte of the chat in any file, while the server runs
 	await client.type('response.output_text.delta', { from: cancelled.from });
 	client.send({ type: 'response.cancel', response_id: id });
 	await cancelled.end;
-	await client.turn({ input: words.more, store: false });
+	ids.push(id, (await client.turn({ input: words.more, store: false })).response.id);
 	await nowhere('after a cancelled and a failed one');
 	// Nor is one that was refused before it began.
 	client.send({ type: 'response.create', input: words.question, store: false, previous_response_id: 'resp_none' });

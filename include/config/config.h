@@ -43,6 +43,7 @@ struct config {
 		uint32_t requests_per_minute, burst;
 		uint64_t bytes_per_second, bytes_burst;
 		uint64_t max_context;    /* bytes of text that one turn may show the model, earlier turns included */
+		uint64_t max_answer;     /* bytes of text of one answer; a longer one ends incomplete there */
 		uint64_t max_message;    /* bytes of one WebSocket message or HTTP body */
 		uint32_t max_in_flight;  /* responses of one connection */
 		uint32_t max_queued;     /* turns that wait behind it */

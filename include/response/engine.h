@@ -29,6 +29,7 @@ struct engine_options {
 	const char *default_model; /* for a request that names none; "" takes the upstream's first */
 	uint32_t max_live;         /* responses of all users at once */
 	size_t max_context; /* bytes of text that one turn shows the model, earlier turns included; 0: no bound */
+	size_t max_answer;  /* bytes of text of one answer; a longer one ends incomplete there. 0: no bound */
 	int64_t checkpoint_interval_ms; /* between checkpoints of what streams; 0: none */
 };
 

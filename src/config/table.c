@@ -50,6 +50,7 @@ const struct config_row config_rows[] = {
 	{"limits", "bytes_per_second", CONFIG_SIZE, "256KiB", KIB(1), MIB(1024), AT(limits.bytes_per_second)},
 	{"limits", "bytes_burst", CONFIG_SIZE, "4MiB", KIB(1), MIB(1024), AT(limits.bytes_burst)},
 	{"limits", "max_context", CONFIG_SIZE, "4MiB", KIB(16), MIB(256), AT(limits.max_context)},
+	{"limits", "max_answer", CONFIG_SIZE, "4MiB", KIB(16), MIB(256), AT(limits.max_answer)},
 	{"limits", "max_message", CONFIG_SIZE, "1MiB", KIB(1), MIB(256), AT(limits.max_message)},
 	{"limits", "max_in_flight", CONFIG_COUNT, "16", 1, 1024, AT(limits.max_in_flight)},
 	{"limits", "max_queued", CONFIG_COUNT, "32", 0, 4096, AT(limits.max_queued)},

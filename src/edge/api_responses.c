@@ -91,9 +91,51 @@ static void on_read(void *arg, struct stored_response *stored, const struct err 
 	stored_response_free(&stored);
 }
 
+/* Its events, from the one behind `starting_after` on: live, or replayed. */
+static void stream(struct exchange *exchange, const char *id, uint32_t next) {
+	const struct engine_watch watch = {exchange->who.user, str_of(id), next, &exchange->connection->log};
+	struct api_error error;
+	if (engine_watch(exchange->edge->deps.engine, &watch, &exchange->cursor, &event_stream_sink, exchange,
+			 &error)) {
+		reply_error(exchange, &error);
+	} else {
+		exchange_wait(exchange);
+	}
+}
+
+/* `stream` and `starting_after`; answers with an error and gives -1. */
+static int stream_query(struct exchange *exchange, bool *streams, uint32_t *next) {
+	struct str text = str_of(exchange->query);
+	char value[ID_SIZE] = "";
+	uint64_t number = 0;
+	struct api_error error;
+	int got = http_query_get(text, "stream", value, sizeof value);
+	*streams = got == 0 && str_is(str_of(value), "true");
+	if (got < 0 || (got == 0 && !*streams && !str_is(str_of(value), "false"))) {
+		api_error_set(&error, API_INVALID_VALUE, "stream", "stream must be true or false.");
+		reply_error(exchange, &error);
+		return -1;
+	}
+	got = http_query_get(text, "starting_after", value, sizeof value);
+	if (got < 0 || (got == 0 && (!*streams || str_to_u64(str_of(value), &number) || number >= UINT32_MAX))) {
+		api_error_set(&error, API_INVALID_VALUE, "starting_after",
+			      "starting_after must be the number of an event, and goes with stream=true.");
+		reply_error(exchange, &error);
+		return -1;
+	}
+	*next = got == 0 ? (uint32_t)number + 1 : 0;
+	return 0;
+}
+
 void api_response_get(struct exchange *exchange) {
 	char id[ID_SIZE];
-	if (api_path_id(exchange, id, API_RESPONSE_NOT_FOUND)) {
+	bool streams = false;
+	uint32_t next = 0;
+	if (api_path_id(exchange, id, API_RESPONSE_NOT_FOUND) || stream_query(exchange, &streams, &next)) {
+		return;
+	}
+	if (streams) {
+		stream(exchange, id, next);
 		return;
 	}
 	struct response *live = engine_find(exchange->edge->deps.engine, exchange->who.user, str_of(id));

@@ -30,7 +30,7 @@ static void set_chunk_size(char *head, size_t length) {
 	}
 }
 
-/* One chunk of all events that wait, up to a bound. False: there was none. */
+/* One chunk of all events that wait, up to a bound. False: there was none, and there will be more. */
 static bool fill(struct exchange *exchange, struct buf *out) {
 	edge_out_begin(out);
 	if (exchange->http11) {
@@ -39,10 +39,10 @@ static bool fill(struct exchange *exchange, struct buf *out) {
 	size_t start = out->length;
 	while (out->length < BATCH_BYTES && append_event(exchange, out)) {
 	}
-	if (out->length == start) {
+	bool last = cursor_finished(&exchange->cursor);
+	if (out->length == start && !last) {
 		return false;
 	}
-	bool last = cursor_finished(&exchange->cursor);
 	if (last) {
 		buf_append_text(out, "data: [DONE]\n\n");
 	}

@@ -33,6 +33,7 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
 	engine->deps = *deps;
 	engine->max_live = options->max_live;
 	registry->max_context = options->max_context;
+	registry->max_answer = options->max_answer;
 	engine->checkpoint_interval_ms = (uint64_t)options->checkpoint_interval_ms;
 	list_init(&registry->queue);
 	if (str_copy(engine->default_model, sizeof engine->default_model, str_of(options->default_model))) {

@@ -32,6 +32,7 @@ struct registry {
 	uv_timer_t *timer; /* of checkpoints; runs while something is live */
 	bool draining;
 	size_t max_context;
+	size_t max_answer;
 	struct deferred idle_notice;
 	void (*idle)(void *owner);
 	void *idle_owner;

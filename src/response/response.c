@@ -206,6 +206,11 @@ static void on_text(void *owner, struct str text) {
 			return;
 		}
 	}
+	size_t max = r->registry->max_answer;
+	if (max && r->events.text.length + text.length > max) {
+		response_stop(r, RESPONSE_INCOMPLETE, "max_output_tokens");
+		return;
+	}
 	if (event_log_add_text(&r->events, text)) {
 		fail(r, API_OVERLOADED);
 	}

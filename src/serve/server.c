@@ -236,6 +236,7 @@ static int open_modules(struct server *server) {
 	const struct engine_options engine_options = {
 		.default_model = server->config->upstream.model ? server->config->upstream.model : "",
 		.max_context = (size_t)server->config->limits.max_context,
+		.max_answer = (size_t)server->config->limits.max_answer,
 		.checkpoint_interval_ms = CHECKPOINT_MS,
 		.max_live = server->config->server.max_connections,
 	};

@@ -32,7 +32,25 @@ int folder_make(const char *dir, struct err *err) {
 	return mkdir(dir, 0700) == 0 || errno == EEXIST ? 0 : fail(dir, "", err);
 }
 
+/* Whoever else may write in the folder could put files and a socket of his own in place of ours. */
+static int refuse_strangers(const char *dir, struct err *err) {
+	struct stat status;
+	if (stat(dir, &status) != 0) {
+		return fail(dir, "", err);
+	}
+	if (status.st_mode & (S_IWGRP | S_IWOTH)) {
+		return err_set(err, ERR_DENIED, "%s: others may write there; chmod 700 it", dir);
+	}
+	if (geteuid() != 0 && status.st_uid != geteuid() && status.st_uid != 0) {
+		return err_set(err, ERR_DENIED, "%s belongs to user %u", dir, (unsigned)status.st_uid);
+	}
+	return 0;
+}
+
 int folder_lock(const char *dir, struct err *err) {
+	if (refuse_strangers(dir, err)) {
+		return -1;
+	}
 	int fd = open_in(dir, "lock");
 	if (fd < 0) {
 		return fail(dir, "lock", err);

@@ -78,8 +78,11 @@ static const struct cursor_sink watch = {on_ready, on_refused};
 
 static void stage_open_engine(struct stage *stage) {
 	struct err err = {0};
-	const struct engine_options options = {
-		.default_model = "m", .max_live = 8, .max_context = 65536, .checkpoint_interval_ms = 5};
+	const struct engine_options options = {.default_model = "m",
+					       .max_live = 8,
+					       .max_context = 65536,
+					       .max_answer = 1000,
+					       .checkpoint_interval_ms = 5};
 	const struct engine_deps deps = {
 		.loop = &stage->world.loop,
 		.clock = clock_system(),
@@ -482,6 +485,21 @@ static void a_context_past_its_bound_is_refused(void **state) {
 	stage_close(&stage);
 }
 
+static void an_endless_answer_ends_at_its_bound(void **state) {
+	(void)state;
+#define WORDS DELTA("0123456789012345678901234567890123456789")
+#define MANY WORDS WORDS WORDS WORDS WORDS WORDS WORDS WORDS WORDS
+	STAGE({.bytes = STREAM MANY MANY MANY, .then = THEN_HOLD});
+	struct watcher w = {0};
+	create(&stage, &w, "Hi", NULL, true);
+	wait_for(&stage, &w);
+	assert_true(has(&w, "\"reason\":\"max_output_tokens\""));
+	assert_int_equal(strlen(w.turn->output.items[0].parts[0].text), 1000);
+	world_wait(&stage.world, &stage.world.closed, 1);
+	drop(&w);
+	stage_close(&stage);
+}
+
 static size_t stored_segments(struct stage *stage) {
 	char path[128];
 	sqlite3 *db = NULL;
@@ -622,6 +640,7 @@ int main(void) {
 		cmocka_unit_test(failed_and_cut_responses_replay_too),
 		cmocka_unit_test(a_closed_replay_is_never_heard_of),
 		cmocka_unit_test(a_context_past_its_bound_is_refused),
+		cmocka_unit_test(an_endless_answer_ends_at_its_bound),
 		cmocka_unit_test(what_a_killed_server_streamed_is_kept),
 		cmocka_unit_test(segments_go_with_the_end),
 		cmocka_unit_test(draining_refuses_and_interrupts),

@@ -66,6 +66,44 @@ test('responses.retrieve gives what create gave, and delete takes it away', asyn
 	await assert.rejects(client.responses.delete(created.id), { status: 404 });
 });
 
+test('responses.retrieve streams an ended response again, with the same numbers, from any of them on', async () => {
+	const stream = await client.responses.create({ model: 'fake', input: 'to be streamed again', stream: true });
+	const first = [];
+	for await (const event of stream) {
+		first.push(event);
+	}
+	const { response } = checkStream(first);
+	for (const after of [undefined, 0, 3, first.length - 2, first.length - 1]) {
+		const again = [];
+		for await (const event of await client.responses.retrieve(response.id, { stream: true, starting_after: after })) {
+			again.push(event);
+		}
+		assert.deepEqual(again, first.slice(after === undefined ? 0 : after + 1));
+	}
+	const past = client.responses.retrieve(response.id, { stream: true, starting_after: first.length });
+	await assert.rejects(past, { status: 400, param: 'starting_after' });
+	await assert.rejects(client.responses.retrieve('resp_unknown', { stream: true }), { status: 404 });
+});
+
+test('responses.retrieve streams a running response: what there is, then what comes', async () => {
+	const held = gate();
+	stage.upstream.on('joined in the middle', reply.pauses('first ', held, 'second'));
+	const events = [];
+	let joined;
+	for await (const event of await client.responses.create({ model: 'fake', input: 'joined in the middle', stream: true })) {
+		events.push(event);
+		if (event.type === 'response.output_text.delta' && !joined) {
+			joined = await client.responses.retrieve(events[0].response.id, { stream: true });
+			held.open();
+		}
+	}
+	const seen = [];
+	for await (const event of joined) {
+		seen.push(event);
+	}
+	assert.deepEqual(seen, events);
+});
+
 test('responses.cancel stops a running response', async () => {
 	stage.upstream.on('cancel over HTTP', reply.stalls('partly'));
 	const stream = await client.responses.create({ model: 'fake', input: 'cancel over HTTP', stream: true });

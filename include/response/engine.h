@@ -124,7 +124,8 @@ enum response_status response_status(const struct response *response);
 bool response_ended(const struct response *response);
 /* For a FAILED response: the error as an HTTP client should get it. 0, or -1 when it did not fail. */
 int response_failure(const struct response *response, struct api_error *error);
-/* After its end: the turn it became, and its conversation (NULL if not stored). Borrowed; hold them to keep them. */
+/* After its end: the turn it became (NULL for a replay: what came before it is not known), and its conversation (NULL if not
+ * stored, or a replay). Borrowed; hold them to keep them. */
 struct turn *response_turn(const struct response *response);
 struct conversation *response_conversation(const struct response *response);
 /* Stops it: the upstream connection is closed at once, what came is kept; one terminal event follows, later. No effect

@@ -38,16 +38,54 @@ static void refuse_garbage(struct session *session, const struct api_error *erro
 }
 
 static void on_create(struct session *session, const struct json *message) {
-	struct request request = {0};
+	struct turn_wish wish = {0};
 	struct api_error error;
 	if (charge(session)) {
 		return;
 	}
-	if (request_read(message, REQUEST_WEBSOCKET, edge_wall_ms(session->edge), &request, &error)) {
+	if (request_read(message, REQUEST_WEBSOCKET, edge_wall_ms(session->edge), &wish.request, &error)) {
 		message_refuse(session, &error);
 		return;
 	}
-	turns_add(session, &request);
+	turns_add(session, &wish);
+}
+
+static int read_resume(const struct json *message, struct turn_wish *wish, struct api_error *error) {
+	const struct json *id = json_get(message, "response_id");
+	const struct json *after = json_get(message, "starting_after");
+	int64_t number = -1;
+	if (!id) {
+		return api_error_set(error, API_MISSING_FIELD, "response_id",
+				     "response_id is missing: the response to resume.");
+	}
+	if (json_type(id) != JSON_STRING) {
+		return api_error_set(error, API_INVALID_TYPE, "response_id", "response_id must be a string, not %s.",
+				     json_type_name(json_type(id)));
+	}
+	if (id_copy(wish->resume_id, json_str(id)) || !wish->resume_id[0]) {
+		return api_error_set(error, API_RESPONSE_NOT_FOUND, "response_id", NULL);
+	}
+	if (after && json_type(after) != JSON_NULL &&
+	    (json_integer(after, &number) || number < 0 || number >= UINT32_MAX)) {
+		return api_error_set(error, json_type(after) == JSON_NUMBER ? API_INVALID_VALUE : API_INVALID_TYPE,
+				     "starting_after", "starting_after must be the number of an event, 0 or more.");
+	}
+	wish->resume_next = (uint32_t)(number + 1);
+	return 0;
+}
+
+/* A turn like any other: it waits until the one before it has ended. */
+static void on_resume(struct session *session, const struct json *message) {
+	struct turn_wish wish = {0};
+	struct api_error error;
+	if (charge(session)) {
+		return;
+	}
+	if (read_resume(message, &wish, &error)) {
+		message_refuse(session, &error);
+		return;
+	}
+	turns_add(session, &wish);
 }
 
 /* Costs nothing when it stops something: whoever is over the limit may still do that. */
@@ -79,9 +117,8 @@ static const struct {
 	const char *type;
 	void (*handle)(struct session *session, const struct json *message);
 } types[] = {
-	{"response.create", on_create},
-	{"response.cancel", on_cancel},
-	{"sluice:response.cancel", on_cancel},
+	{"response.create", on_create},        {"response.cancel", on_cancel},
+	{"sluice:response.cancel", on_cancel}, {"sluice:response.resume", on_resume},
 	{"response.processed", on_processed},
 };
 

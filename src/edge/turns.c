@@ -8,7 +8,7 @@
 
 struct waiting_turn {
 	struct list link;
-	struct request request;
+	struct turn_wish wish;
 };
 
 /* Work for turns_explain_cancel. */
@@ -70,14 +70,7 @@ static void refuse(struct session *session, const struct api_error *error) {
 	}
 }
 
-/* -1: refused, and told so. */
-static int start(struct session *session, struct request *request) {
-	struct api_error error;
-	if (check_start(session, &error)) {
-		request_free(request);
-		refuse(session, &error);
-		return -1;
-	}
+static int create(struct session *session, struct request *request, struct api_error *error) {
 	struct engine_start how = {
 		.owner = session->who.user,
 		.request = request,
@@ -89,17 +82,41 @@ static int start(struct session *session, struct request *request) {
 		how.parent = session->latest;
 		how.parent_conversation = session->latest_conversation;
 	}
-	if (engine_create(session->edge->deps.engine, &how, &session->cursor, &sink, session, &error)) {
-		if (session->continues_latest) {
-			forget(session);
-		}
+	if (engine_create(session->edge->deps.engine, &how, &session->cursor, &sink, session, error) == 0) {
+		return 0;
+	}
+	if (session->continues_latest) {
+		forget(session);
+	}
+	return -1;
+}
+
+static int resume(struct session *session, const struct turn_wish *wish, struct api_error *error) {
+	const struct engine_watch watch = {
+		.owner = session->who.user,
+		.id = str_of(wish->resume_id),
+		.next = wish->resume_next,
+		.log = &session->connection->log,
+	};
+	session->continues_latest = false;
+	return engine_watch(session->edge->deps.engine, &watch, &session->cursor, &sink, session, error);
+}
+
+/* Refused or started, the wish is used up. */
+static void start(struct session *session, struct turn_wish *wish) {
+	struct api_error error;
+	if (check_start(session, &error)) {
+		request_free(&wish->request);
 		refuse(session, &error);
-		return -1;
+		return;
+	}
+	if (wish->resume_id[0] ? resume(session, wish, &error) : create(session, &wish->request, &error)) {
+		refuse(session, &error);
+		return;
 	}
 	session->running = true;
 	session->turn_started_us = edge_now_us(session->edge);
 	session->turn_events = 0;
-	return 0;
 }
 
 static void start_next(struct session *session) {
@@ -107,7 +124,7 @@ static void start_next(struct session *session) {
 		struct waiting_turn *next = container_of(session->waiting.next, struct waiting_turn, link);
 		list_remove(&next->link);
 		session->waiting_count--;
-		start(session, &next->request);
+		start(session, &next->wish);
 		mem_free(next);
 	}
 	turns_close_if_over(session);
@@ -125,16 +142,16 @@ static void finish(struct session *session) {
 	start_next(session);
 }
 
-void turns_add(struct session *session, struct request *request) {
+void turns_add(struct session *session, struct turn_wish *wish) {
 	if (!session->running) {
-		start(session, request);
+		start(session, wish);
 		return;
 	}
 	struct api_error error;
 	struct waiting_turn *waiting = NULL;
 	/* What could not start now won't be able to later: say so at once. */
 	if (check_start(session, &error)) {
-		request_free(request);
+		request_free(&wish->request);
 		refuse(session, &error);
 		return;
 	}
@@ -146,12 +163,12 @@ void turns_add(struct session *session, struct request *request) {
 		waiting = mem_zalloc(sizeof *waiting);
 	}
 	if (!waiting) {
-		request_free(request);
+		request_free(&wish->request);
 		outlet_error(session, &error);
 		return;
 	}
-	waiting->request = *request;
-	*request = (struct request){0};
+	waiting->wish = *wish;
+	*wish = (struct turn_wish){0};
 	list_append(&session->waiting, &waiting->link);
 	session->waiting_count++;
 }
@@ -197,12 +214,13 @@ void turns_pump(struct session *session) {
 	while (connection->wsi && !session->closing && !connection_is_blocked(connection)) {
 		uint64_t before = session->turn_events;
 		fill(session, &edge->out);
-		if (edge->out.length <= LWS_HEADROOM && !edge->out.failed) {
+		bool some = edge->out.length > LWS_HEADROOM || edge->out.failed;
+		bool last = session->running && cursor_finished(&session->cursor);
+		if (!some && !last) {
 			return;
 		}
 		counter_add(edge->metrics.events_out, session->turn_events - before);
-		bool last = session->running && cursor_finished(&session->cursor);
-		if (outlet_write(session, &edge->out)) {
+		if (some && outlet_write(session, &edge->out)) {
 			return;
 		}
 		if (last) {
@@ -286,7 +304,7 @@ void turns_free(struct session *session) {
 	while (!list_empty(&session->waiting)) {
 		struct waiting_turn *waiting = container_of(session->waiting.next, struct waiting_turn, link);
 		list_remove(&waiting->link);
-		request_free(&waiting->request);
+		request_free(&waiting->wish.request);
 		mem_free(waiting);
 	}
 	session->waiting_count = 0;

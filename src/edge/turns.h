@@ -5,8 +5,15 @@
 
 #include "session.h"
 
-/* Takes the request over: starts it, lets it wait, or tells the client why not. */
-void turns_add(struct session *session, struct request *request);
+/* What a client wants next: a new response, or an earlier one again. */
+struct turn_wish {
+	struct request request;  /* owned */
+	char resume_id[ID_SIZE]; /* of the response to resume; "": a new one */
+	uint32_t resume_next;    /* the event wanted first */
+};
+
+/* Takes the wish over: starts it, lets it wait, or tells the client why not. */
+void turns_add(struct session *session, struct turn_wish *wish);
 /* Writes what waits to be written. For the writable callback. */
 void turns_pump(struct session *session);
 /* Stops a live response of this user. -1: there is none of this id. */

@@ -104,6 +104,7 @@ struct response *replay_start(struct registry *registry, const struct engine_dep
 	r->registry = registry;
 	r->deps = deps;
 	r->settings.store = true;
+	r->replayed = true;
 	list_init(&r->cursors);
 	str_copy_cut(r->id, sizeof r->id, str_of(id));
 	str_copy_cut(r->owner, sizeof r->owner, str_of(owner));

@@ -42,6 +42,7 @@ struct response {
 	struct turn *parent;               /* held; NULL for a first turn */
 	struct conversation *conversation; /* held; NULL while unknown, or not stored */
 	struct turn *turn;                 /* held; once it ended */
+	bool replayed;                     /* read from the store: its turn knows nothing of the ones before */
 
 	struct conversation_op *loading, *beginning, *finishing;
 	struct conversation_op *checkpoint; /* under way */

@@ -98,7 +98,7 @@ int response_failure(const struct response *response, struct api_error *error) {
 }
 
 struct turn *response_turn(const struct response *response) {
-	return response->turn;
+	return response->replayed ? NULL : response->turn;
 }
 
 struct conversation *response_conversation(const struct response *response) {

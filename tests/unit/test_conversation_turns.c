@@ -272,7 +272,10 @@ static void a_deleted_turn_leaves_a_sound_conversation(void **state) {
 	assert_int_equal(load(f, OWNER, "resp_3"), ERR_NOT_FOUND);
 	assert_int_equal(load(f, OWNER, "resp_2"), ERR_NONE);
 	/* Written on, its numbers go on behind the deleted ones. */
-	write_turn(f, f->answer.conversation, "resp_4", "resp_2", "four");
+	c = f->answer.conversation;
+	turn_release(&f->answer.turn);
+	write_turn(f, c, "resp_4", "resp_2", "four");
+	conversation_release(&c);
 	assert_int_equal(load(f, OWNER, "resp_4"), ERR_NONE);
 	release(f);
 	/* A turn in the middle: what is behind it can't be continued, but is still listed. */

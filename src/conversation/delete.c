@@ -4,15 +4,6 @@
 #include "module.h"
 #include "seal/record.h"
 
-static const struct store_response *find_row(const struct store_snapshot *snapshot, const char *id) {
-	for (size_t i = 0; i < snapshot->response_count; i++) {
-		if (strcmp(snapshot->responses[i].id, id) == 0) {
-			return &snapshot->responses[i];
-		}
-	}
-	return NULL;
-}
-
 /* The chain over what is left once the records of one response are gone. A link belongs to it if a record with its number
  * does. */
 static int chain_without(struct conversation *c, const struct store_snapshot *snapshot, const char *response,
@@ -39,7 +30,7 @@ static int chain_without(struct conversation *c, const struct store_snapshot *sn
 static int delete_changes(struct conversation_op *op, const struct store_snapshot *snapshot, struct store_write *write,
 			  struct err *err) {
 	struct conversation *c = op->conversation;
-	const struct store_response *row = find_row(snapshot, op->id);
+	const struct store_response *row = snapshot_response(snapshot, op->id);
 	struct seal_head head;
 	if (!row) {
 		return err_set(err, ERR_NOT_FOUND, "no response %s", op->id);
@@ -135,9 +126,8 @@ struct conversation_op *conversation_delete_response(struct conversations *modul
 		return NULL;
 	}
 	op->done.written = done;
-	struct store_query query = {.kind = STORE_READ_CONTEXT};
-	str_copy_cut(query.owner, sizeof query.owner, str_of(owner));
-	str_copy_cut(query.id, sizeof query.id, str_of(id));
+	struct store_query query;
+	op_query(&query, STORE_READ_CONTEXT, owner, id);
 	return op_read(&op, &query, on_read_to_delete) ? NULL : op;
 }
 
@@ -190,8 +180,7 @@ struct conversation_op *conversation_delete(struct conversations *module, const 
 		return NULL;
 	}
 	op->done.written = done;
-	struct store_query query = {.kind = STORE_READ_THREAD};
-	str_copy_cut(query.owner, sizeof query.owner, str_of(owner));
-	str_copy_cut(query.id, sizeof query.id, str_of(id));
+	struct store_query query;
+	op_query(&query, STORE_READ_THREAD, owner, id);
 	return op_read(&op, &query, on_thread_read_to_delete) ? NULL : op;
 }

@@ -42,8 +42,13 @@ struct conversation_op {
 /* NULL when memory is out. `owner` and `id` may be NULL. */
 struct conversation_op *op_new(struct conversations *module, const char *owner, const char *id, void *arg);
 void op_free(struct conversation_op **op);
+/* Fills a query about one thing of an owner. `owner` and `id` may be NULL. */
+void op_query(struct store_query *query, enum store_read_kind kind, const char *owner, const char *id);
 /* Starts a read for the op. -1 when memory is out; the op is freed then. */
 int op_read(struct conversation_op **op, const struct store_query *query, store_read_fn *done);
+
+/* The row of a response in a snapshot, or NULL. */
+const struct store_response *snapshot_response(const struct store_snapshot *snapshot, const char *id);
 
 /* The thread of a snapshot as an open conversation: the one that is open already, or a new one whose keys opened and whose
  * head fits its links. The caller holds it. NULL with ERR_CORRUPT when it does not verify. */

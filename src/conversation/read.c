@@ -9,12 +9,6 @@
 #define LISTED_CONTEXTS 8 /* a conversation may be listed that is too long to go on */
 #define TITLE_MAX 80      /* characters of a title, about */
 
-static void query_init(struct store_query *query, enum store_read_kind kind, const char *owner, const char *id) {
-	*query = (struct store_query){.kind = kind};
-	str_copy_cut(query->owner, sizeof query->owner, str_of(owner));
-	str_copy_cut(query->id, sizeof query->id, str_of(id));
-}
-
 /* The bytes of sealed records that surely hold more than so many contexts: padding at most doubles a text of some size, and
  * settings and event boundaries come on top. */
 static size_t sealed_bound(const struct conversations *module, size_t contexts) {
@@ -159,18 +153,9 @@ static struct turn *build_turns(const struct vault *vault, const struct store_sn
 	return turn;
 }
 
-static const struct store_response *find_row(const struct store_snapshot *snapshot, const char *id) {
-	for (size_t i = 0; i < snapshot->response_count; i++) {
-		if (strcmp(snapshot->responses[i].id, id) == 0) {
-			return &snapshot->responses[i];
-		}
-	}
-	return NULL;
-}
-
 static int open_context(struct conversation_op *op, const struct store_snapshot *snapshot,
 			struct conversation **conversation, struct turn **turn, struct err *err) {
-	const struct store_response *row = find_row(snapshot, op->id);
+	const struct store_response *row = snapshot_response(snapshot, op->id);
 	if (!row) {
 		return err_set(err, ERR_NOT_FOUND, "no response %s", op->id);
 	}
@@ -219,7 +204,7 @@ struct conversation_op *conversation_load(struct conversations *module, const ch
 	}
 	op->done.context = done;
 	struct store_query query;
-	query_init(&query, STORE_READ_CONTEXT, owner, response_id);
+	op_query(&query, STORE_READ_CONTEXT, owner, response_id);
 	query.max_bytes = sealed_bound(module, 1);
 	return op_read(&op, &query, on_context) ? NULL : op;
 }
@@ -260,7 +245,7 @@ void stored_response_view(const struct stored_response *stored, struct response_
 
 static struct stored_response *open_response(struct conversation_op *op, const struct store_snapshot *snapshot,
 					     struct err *err) {
-	const struct store_response *row = find_row(snapshot, op->id);
+	const struct store_response *row = snapshot_response(snapshot, op->id);
 	if (!row) {
 		err_set(err, ERR_NOT_FOUND, "no response %s", op->id);
 		return NULL;
@@ -306,7 +291,7 @@ struct conversation_op *conversation_read_response(struct conversations *module,
 	}
 	op->done.response = done;
 	struct store_query query;
-	query_init(&query, STORE_READ_RESPONSE, owner, id);
+	op_query(&query, STORE_READ_RESPONSE, owner, id);
 	return op_read(&op, &query, on_response) ? NULL : op;
 }
 
@@ -369,7 +354,7 @@ struct conversation_op *conversation_items(struct conversations *module, const c
 	}
 	op->done.items = done;
 	struct store_query query;
-	query_init(&query, STORE_READ_THREAD, owner, id);
+	op_query(&query, STORE_READ_THREAD, owner, id);
 	query.max_bytes = sealed_bound(module, LISTED_CONTEXTS);
 	return op_read(&op, &query, on_items) ? NULL : op;
 }
@@ -477,7 +462,7 @@ struct conversation_op *conversation_list(struct conversations *module, const ch
 	}
 	op->done.list = done;
 	struct store_query query;
-	query_init(&query, STORE_READ_THREADS, owner, after);
+	op_query(&query, STORE_READ_THREADS, owner, after);
 	query.limit = limit;
 	query.ascending = ascending;
 	query.record_kind = RECORD_INPUT;

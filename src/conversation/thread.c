@@ -27,6 +27,12 @@ void op_free(struct conversation_op **op) {
 	*op = NULL;
 }
 
+void op_query(struct store_query *query, enum store_read_kind kind, const char *owner, const char *id) {
+	*query = (struct store_query){.kind = kind};
+	str_copy_cut(query->owner, sizeof query->owner, str_of(owner));
+	str_copy_cut(query->id, sizeof query->id, str_of(id));
+}
+
 int op_read(struct conversation_op **op, const struct store_query *query, store_read_fn *done) {
 	(*op)->store_op = store_read((*op)->module->deps.store, query, done, *op);
 	if (!(*op)->store_op) {
@@ -34,6 +40,15 @@ int op_read(struct conversation_op **op, const struct store_query *query, store_
 		return -1;
 	}
 	return 0;
+}
+
+const struct store_response *snapshot_response(const struct store_snapshot *snapshot, const char *id) {
+	for (size_t i = 0; i < snapshot->response_count; i++) {
+		if (strcmp(snapshot->responses[i].id, id) == 0) {
+			return &snapshot->responses[i];
+		}
+	}
+	return NULL;
 }
 
 /* --- open threads ------------------------------------------------------------------------------------------------- */

@@ -137,7 +137,8 @@ export class Chat {
 		if (this.#parent) {
 			body.previous_response_id = this.#parent;
 		}
-		const turn = this.#env.connection.create(body, (event) => this.#hear(event, view));
+		const turn = this.#env.connection.create(body, (event) => this.#hear(event, view),
+			() => view.pause('The connection was lost. The answer goes on when it is back.'));
 		this.#running = { turn, view, question };
 		this.#env.onChange(this);
 		try {
@@ -152,6 +153,7 @@ export class Chat {
 	}
 
 	#hear(event, view) {
+		view.goOn();
 		if (event.type === 'response.output_text.delta') {
 			view.append(event.delta);
 		} else if (event.type === 'response.created' && !this.id && event.response.conversation) {
@@ -177,6 +179,9 @@ export class Chat {
 		if (error instanceof ConnectionLost) {
 			this.#lost = { view, question, responseId: error.responseId };
 			view.pause('The connection was lost. The answer will be looked up when it is back.');
+			if (this.#env.connection.state === 'open') {
+				this.recover(); // it is back already, but could not go on where it was cut
+			}
 		} else if (error.code === 'cancelled') {
 			view.finish('You stopped this answer.');
 		} else {

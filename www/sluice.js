@@ -149,7 +149,10 @@ const TERMINAL = new Set(['response.completed', 'response.incomplete', 'response
  *   signed-out: the server no longer knows this browser. closed: by us, or by the server for good (`detail.code`).
  */
 
-/** One WebSocket to `/v1/responses` that reconnects by itself, with growing, jittered delays. */
+/**
+ * One WebSocket to `/v1/responses` that reconnects by itself, with growing, jittered delays, and goes on with the answer
+ * that was cut off behind the last event it saw.
+ */
 export class Connection {
 	#options;
 	#socket = null;
@@ -177,10 +180,12 @@ export class Connection {
 	 * Starts a turn. It goes out when the connection is open and earlier turns have ended.
 	 * @param {object} body  the fields of `response.create`
 	 * @param {(event: object) => void} [onEvent]  every event of the response, each number once
+	 * @param {() => void} [onCut]  the connection broke; the events go on once it is back
 	 * @returns {Turn}
 	 */
-	create(body, onEvent = () => {}) {
+	create(body, onEvent = () => {}, onCut = () => {}) {
 		const turn = new Turn(body, onEvent, (message) => this.#sendCancel(turn, message));
+		turn.onCut = onCut;
 		this.#turns.push(turn);
 		queueMicrotask(() => this.#startNext());
 		return turn;
@@ -228,8 +233,13 @@ export class Connection {
 		clearTimeout(this.#timer);
 		const opened = this.#openedAt;
 		this.#socket = null;
-		this.#loseTurns();
-		if (!TRANSIENT.has(event.code) && event.code !== CLOSE_GAP) {
+		const comesBack = TRANSIENT.has(event.code) || event.code === CLOSE_GAP;
+		if (comesBack && this.#turns[0]?.keep()) {
+			this.#turns[0].onCut();
+		} else {
+			this.#loseTurns();
+		}
+		if (!comesBack) {
 			this.#move('closed', { code: event.code, reason: event.reason });
 			return;
 		}
@@ -263,9 +273,9 @@ export class Connection {
 
 	#refused(event, turn) {
 		const error = new SluiceError(event.error ?? {}, event.status);
-		if (turn?.sent && !turn.responseId) {
+		if (turn?.sent && (!turn.responseId || turn.resuming)) {
 			this.#turns.shift();
-			turn.fail(error);
+			turn.fail(turn.resuming ? new ConnectionLost(turn.responseId) : error);
 			this.#startNext();
 		} else if (!CROSSED.has(error.code)) {
 			this.#options.onError(error);
@@ -280,6 +290,7 @@ export class Connection {
 			this.#socket.close(CLOSE_GAP, 'gap in sequence numbers');
 			return;
 		}
+		turn.resuming = false;
 		turn.take(event);
 		if (TERMINAL.has(event.type)) {
 			this.#turns.shift();
@@ -294,13 +305,17 @@ export class Connection {
 			return;
 		}
 		turn.sent = true;
-		this.#socket.send(JSON.stringify({ type: 'response.create', ...turn.body }));
+		this.#socket.send(JSON.stringify(turn.request()));
+		turn.repeatCancel();
 	}
 
 	#sendCancel(turn, message) {
 		if (turn.sent) {
 			this.#socket?.send(JSON.stringify(message));
 			return;
+		}
+		if (turn.resuming) {
+			return; // said again once it is resumed
 		}
 		this.#turns = this.#turns.filter((other) => other !== turn);
 		turn.fail(new SluiceError({ message: 'Stopped before it began.', code: 'cancelled' }));
@@ -331,6 +346,8 @@ class Turn {
 		this.#onEvent = onEvent;
 		this.#send = send;
 		this.sent = false;
+		/** Cut off, and to be asked for again from `nextNumber` on. */
+		this.resuming = false;
 		this.nextNumber = 0;
 		/** @type {string|null} known from the first event on */
 		this.responseId = null;
@@ -353,6 +370,27 @@ class Turn {
 		}
 		this.#stopping = true;
 		if (this.responseId || !this.sent) {
+			this.#send({ type: 'response.cancel', response_id: this.responseId });
+		}
+	}
+
+	/** The connection broke: whether the rest of the answer can be asked for on the next one. */
+	keep() {
+		this.resuming = this.responseId !== null && this.body.store !== false;
+		this.sent &&= !this.resuming;
+		return this.resuming;
+	}
+
+	request() {
+		if (!this.resuming) {
+			return { type: 'response.create', ...this.body };
+		}
+		return { type: 'sluice:response.resume', response_id: this.responseId, starting_after: this.nextNumber - 1 };
+	}
+
+	/** A stop that the broken connection may have swallowed. */
+	repeatCancel() {
+		if (this.resuming && this.#stopping) {
 			this.#send({ type: 'response.cancel', response_id: this.responseId });
 		}
 	}

@@ -124,6 +124,14 @@ export class AnswerView {
 		this.#onGrow();
 	}
 
+	/** What pause() told of is over. */
+	goOn() {
+		if (this.#foot.querySelector('.note.calm')) {
+			this.element.className = this.#text ? 'answer streaming' : 'answer waiting';
+			this.#foot.replaceChildren();
+		}
+	}
+
 	/**
 	 * The turn went wrong.
 	 * @param {object} failure

@@ -64,6 +64,7 @@ struct edge {
 
 	bool draining;
 	bool closing;
+	bool destroying;                   /* libwebsockets was told to go */
 	const uv_handle_t *lws_handles[8]; /* the loop handles that libwebsockets keeps until its end */
 	size_t lws_handle_count;
 };

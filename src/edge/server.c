@@ -432,6 +432,14 @@ static void find_handle(uv_handle_t *handle, void *arg) {
 static void on_teardown(uv_timer_t *ticker) {
 	struct edge *edge = ticker->data;
 	struct find_handles find = {.edge = edge};
+	/* Not before every connection is gone: over one whose handle the loop has yet to close, 4.3 spins for ever. */
+	if (edge->connection_count > 0) {
+		return;
+	}
+	if (edge->context && !edge->destroying) {
+		edge->destroying = true;
+		lws_context_destroy(edge->context);
+	}
 	uv_walk(edge->deps.loop, find_handle, &find);
 	if (edge->context && !find.found) {
 		lws_context_destroy(edge->context);
@@ -452,10 +460,12 @@ void edge_free(struct edge **edge) {
 	going->closing = true;
 	uv_timer_stop(&going->ticker);
 	list_each(node, after, &going->connections) {
-		connection_closed(container_of(node, struct connection, link));
-	}
-	if (going->context) {
-		lws_context_destroy(going->context);
+		struct connection *connection = container_of(node, struct connection, link);
+		struct lws *wsi = connection->wsi;
+		connection_closed(connection);
+		if (wsi) {
+			lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
+		}
 	}
 	uv_timer_start(&going->ticker, on_teardown, 0, 2);
 }

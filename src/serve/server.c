@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "admin/command.h"
 #include "admin/keyring.h"
@@ -20,6 +21,7 @@
 
 #define CLOSING_MS 2000 /* for goodbyes, once nothing runs any more */
 #define CLOSING_STEP_MS 20
+#define TEARDOWN_S 3
 #define CHECKPOINT_MS 250 /* at most so much of a stream is lost by a kill */
 
 struct server {
@@ -56,6 +58,23 @@ static void close_handle(void *handle) {
 	}
 }
 
+static void on_overdue(int number) {
+	(void)number;
+	_exit(0);
+}
+
+static void on_overdue_after_failure(int number) {
+	(void)number;
+	_exit(1);
+}
+
+/* Everything is durable by now: a library that does not come to the end of its teardown (libwebsockets 4.3 can spin in its
+ * own) must not keep the process. */
+static void bound_teardown(const struct server *server) {
+	signal(SIGALRM, server->result ? on_overdue_after_failure : on_overdue);
+	alarm(TEARDOWN_S);
+}
+
 /* Everything that has work on the loop goes here; the rest is freed once the loop has run dry. */
 static void stop(struct server *server) {
 	if (server->stopped) {
@@ -75,6 +94,7 @@ static void stop(struct server *server) {
 	notify_free(&server->notify);
 	store_close(&server->store);
 	conversations_free(&server->conversations);
+	bound_teardown(server);
 }
 
 static void on_closing(uv_timer_t *timer) {
@@ -295,6 +315,7 @@ int server_run(const struct config *config, const struct log *log, struct err *e
 	}
 	uv_run(&server->loop, UV_RUN_DEFAULT);
 	int result = server->result;
+	alarm(0);
 	if (uv_loop_close(&server->loop)) {
 		log_warn(log, "the loop was not empty at its end");
 	}

@@ -134,6 +134,18 @@ static void a_folder_in_use_is_refused(void **state) {
 	fixture_reopen(f);
 }
 
+static void a_folder_that_others_may_write_is_refused(void **state) {
+	struct fixture *f = *state;
+	const mode_t modes[] = {0777, 0770, 0702};
+	for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+		assert_int_equal(chmod(f->dir, modes[i]), 0);
+		assert_int_equal(open_code(f), ERR_DENIED);
+	}
+	assert_int_equal(chmod(f->dir, 0755), 0);
+	assert_int_equal(open_code(f), ERR_NONE);
+	assert_int_equal(chmod(f->dir, 0700), 0);
+}
+
 static void a_newer_schema_is_refused(void **state) {
 	struct fixture *f = *state;
 	const char *files[] = {"sluice.db", "keys.db"};
@@ -380,6 +392,8 @@ int main(void) {
 						teardown_store),
 		cmocka_unit_test_setup_teardown(closing_leaves_no_wal, setup_folder, teardown_store),
 		cmocka_unit_test_setup_teardown(a_folder_in_use_is_refused, setup_folder, teardown_store),
+		cmocka_unit_test_setup_teardown(a_folder_that_others_may_write_is_refused, setup_folder,
+						teardown_store),
 		cmocka_unit_test_setup_teardown(a_newer_schema_is_refused, setup_folder, teardown_store),
 		cmocka_unit_test_setup_teardown(another_programs_database_is_refused, setup_folder, teardown_store),
 		cmocka_unit_test_setup_teardown(swapped_files_are_refused, setup_folder, teardown_store),

@@ -15,9 +15,6 @@
 
 #include <libwebsockets.h>
 
-/* "Stay who you are", whose type is signed in one version and unsigned in the other. */
-#define LWS_SAME_ID ((__typeof__(((struct lws_context_creation_info *)0)->uid))(-1))
-
 /* What stands before bytes given to lws_write, and room for a frame header before that. */
 #define LWS_HEADROOM (LWS_PRE + 16)
 

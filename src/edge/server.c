@@ -314,8 +314,8 @@ static int create_context(struct edge *edge, struct err *err) {
 		.user = edge,
 		.pcontext = &edge->context,
 		.alpn = "http/1.1",
-		.gid = LWS_SAME_ID,
-		.uid = LWS_SAME_ID,
+		.gid = -1,
+		.uid = -1,
 		.max_http_header_data2 = 8192,
 		.pt_serv_buf_size = SERVICE_BUFFER,
 		/* Behind ours: they only catch what ours should have. */

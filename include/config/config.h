@@ -42,12 +42,15 @@ struct config {
 	struct {
 		uint32_t requests_per_minute, burst;
 		uint64_t bytes_per_second, bytes_burst;
-		uint64_t max_context;    /* bytes of text that one turn may show the model, earlier turns included */
-		uint64_t max_answer;     /* bytes of text of one answer; a longer one ends incomplete there */
-		uint64_t max_message;    /* bytes of one WebSocket message or HTTP body */
-		uint32_t max_in_flight;  /* responses of one connection */
-		uint32_t max_queued;     /* turns that wait behind it */
-		uint32_t abuse_refusals; /* refused requests in a minute before a connection is closed with 1008 */
+		uint64_t max_context;      /* bytes of text that one turn may show the model, earlier turns included */
+		uint64_t max_answer;       /* bytes of text of one answer; a longer one ends incomplete there */
+		uint64_t max_message;      /* bytes of one WebSocket message or HTTP body */
+		uint32_t max_lanes;        /* of one WebSocket */
+		uint32_t max_in_flight;    /* turns that run on one WebSocket at once */
+		uint32_t max_queued;       /* turns that wait behind them */
+		int64_t unwatched_time_ms; /* how long a stored response runs on without a watcher */
+		uint32_t max_unwatched;    /* how many of one user may */
+		uint32_t abuse_refusals;   /* refused requests in a minute before a connection is closed with 1008 */
 		uint32_t connections_per_address;
 		int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
 		int64_t ping_interval_ms, pong_timeout_ms;

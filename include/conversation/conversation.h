@@ -70,7 +70,7 @@ struct conversation_entry {
 	struct response_usage usage;
 };
 
-typedef void conversation_written_fn(void *arg, const struct err *err);
+typedef void conversation_written_fn(void *arg, const struct err *err); /* NULL: it went well */
 /* Writes that the response is there, in progress, with its input. */
 struct conversation_op *conversation_begin(struct conversation *conversation, const struct conversation_entry *entry,
 					   conversation_written_fn *done, void *arg);
@@ -126,6 +126,10 @@ struct conversation_op *conversation_delete_response(struct conversations *modul
 /* Destroys the data keys, then the rows. */
 struct conversation_op *conversation_delete(struct conversations *module, const char *owner, const char *id,
 					    conversation_written_fn *done, void *arg);
+
+/* Whether this owner has such a conversation: `done` without an error, or with ERR_NOT_FOUND. */
+struct conversation_op *conversation_find(struct conversations *module, const char *owner, const char *id,
+					  conversation_written_fn *done, void *arg);
 
 struct conversation_summary {
 	char id[ID_SIZE];

@@ -32,7 +32,8 @@ struct edge_options {
 	struct gcra_rate requests;      /* per connection */
 	struct gcra_rate bytes;         /* per connection: what clients send */
 	struct gcra_rate http_requests; /* per user, for HTTP requests, whose connections come and go */
-	uint32_t max_in_flight;         /* responses of one connection */
+	uint32_t max_lanes;             /* of one WebSocket */
+	uint32_t max_in_flight;         /* turns that run on one WebSocket at once */
 	uint32_t max_queued;            /* turns that wait */
 	uint32_t abuse_refusals;        /* refused requests within a minute before the connection is closed with 1008 */
 	int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;

@@ -66,10 +66,18 @@
 	X(RATE_LIMITED, "rate_limit_exceeded", 429, "rate_limit_error",                                                \
 	  "Too many requests or bytes on this connection or of this user.",                                            \
 	  "Wait for retry_after_ms or the Retry-After header.")                                                        \
-	X(IN_FLIGHT_LIMIT, "too_many_responses_in_flight", 429, "rate_limit_error",                                    \
-	  "The connection has as many responses in flight as it may.", "Wait until one has ended.")                    \
-	X(QUEUE_FULL, "turn_queue_full", 429, "rate_limit_error", "Too many turns wait behind the running one.",       \
+	X(QUEUE_FULL, "turn_queue_full", 429, "rate_limit_error",                                                      \
+	  "Too many turns wait behind the running ones of this connection.",                                           \
 	  "Wait for a terminal event before sending the next turn.")                                                   \
+	X(INVALID_STREAM_ID, "invalid_stream_id", 400, "invalid_request_error",                                        \
+	  "A stream_id that is not a string of 1 to 256 of A-Z a-z 0-9 _ . -",                                         \
+	  "Name the lane with those characters, or leave stream_id out.")                                              \
+	X(STREAM_LIMIT, "websocket_stream_limit_reached", 400, "invalid_request_error",                                \
+	  "Every lane that the connection may have is at work.",                                                       \
+	  "Use a stream_id that is open already, or wait until one has no turn.")                                      \
+	X(SUBSCRIPTION_LIMIT, "subscription_limit_reached", 429, "rate_limit_error",                                   \
+	  "The connection watches as many conversations as it may.",                                                   \
+	  "Unsubscribe from one, or open another connection.")                                                         \
 	X(CONNECTION_LIMIT, "websocket_connection_limit_reached", 400, "invalid_request_error",                        \
 	  "The connection has lived as long as it may.", "Connect again and continue with previous_response_id.")      \
 	X(UPSTREAM_FAILED, "upstream_failed", 502, "server_error",                                                     \

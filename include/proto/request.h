@@ -12,6 +12,7 @@
 #include "proto/item.h"
 
 #define REQUEST_MODEL_SIZE 128
+#define STREAM_ID_SIZE 257
 
 /* What a response repeats of its request. */
 struct request_settings {
@@ -30,6 +31,7 @@ struct request {
 	char previous_response_id[ID_SIZE]; /* "" for none */
 	struct item_list input;             /* at least one item */
 	bool stream;                        /* HTTP only */
+	bool prepare_only;                  /* WebSocket only (generate: false): the model is not asked */
 };
 
 enum request_transport { REQUEST_HTTP, REQUEST_WEBSOCKET };
@@ -41,6 +43,9 @@ enum request_transport { REQUEST_HTTP, REQUEST_WEBSOCKET };
 int request_read(const struct json *object, enum request_transport transport, int64_t now_ms, struct request *request,
 		 struct api_error *error);
 void request_free(struct request *request);
+/* The lane that a WebSocket message names with `stream_id`, 1 to 256 of [A-Za-z0-9_.-]; "" when it names none. -1 with
+ * INVALID_STREAM_ID for anything else. */
+int request_stream_id(const struct json *message, char stream_id[static STREAM_ID_SIZE], struct api_error *error);
 void request_settings_free(struct request_settings *settings);
 /* Deep copy; -1 when memory is out. */
 int request_settings_copy(struct request_settings *to, const struct request_settings *from);

@@ -30,7 +30,9 @@ struct engine_options {
 	uint32_t max_live;         /* responses of all users at once */
 	size_t max_context; /* bytes of text that one turn shows the model, earlier turns included; 0: no bound */
 	size_t max_answer;  /* bytes of text of one answer; a longer one ends incomplete there. 0: no bound */
-	int64_t checkpoint_interval_ms; /* between checkpoints of what streams; 0: none */
+	int64_t checkpoint_interval_ms; /* between checkpoints of what streams, and looks at the clock; 0: neither */
+	int64_t unwatched_ms;   /* how long a stored response runs on without a cursor; 0: it is stopped at once */
+	uint32_t max_unwatched; /* how many of one user may; one more stops the oldest */
 };
 
 struct engine_deps {
@@ -71,7 +73,8 @@ struct cursor {
 /* Watches from event `next` on. If events are there already, ready is called later, from the loop. */
 void cursor_open(struct cursor *cursor, struct response *response, uint32_t next, const struct cursor_sink *sink,
 		 void *owner);
-/* Lets go. The last cursor's closing stops a running response that is not stored. A closed one is left alone. */
+/* Lets go. The last cursor's closing stops a running response that is not stored; one that is stored runs on for as long as
+ * the options say. A closed one is left alone. */
 void cursor_close(struct cursor *cursor);
 /* Appends the next event as JSON to `out` and steps on; `name` (may be NULL) gets its type. False: none is there now. */
 bool cursor_next(struct cursor *cursor, struct buf *out, const char **name);
@@ -90,8 +93,8 @@ struct engine_start {
 	const struct log *log; /* of the connection; borrowed during the call */
 };
 
-/* Starts a response and opens `cursor` on it from event 0. -1 with an error that can be told at once (unknown model, too
- * many live, draining, memory). */
+/* Starts a response and opens `cursor` on it from event 0. -1 with an error that can be told at once (unknown model, a
+ * parent that still runs, too many live, draining, memory). */
 int engine_create(struct engine *engine, const struct engine_start *start, struct cursor *cursor,
 		  const struct cursor_sink *sink, void *owner, struct api_error *error);
 
@@ -108,6 +111,29 @@ struct engine_watch {
 int engine_watch(struct engine *engine, const struct engine_watch *watch, struct cursor *cursor,
 		 const struct cursor_sink *sink, void *owner, struct api_error *error);
 
+/* --- followers ----------------------------------------------------------------------------------------------------- */
+
+struct follower;
+typedef void follower_fn(struct follower *follower, struct response *response);
+
+/* Hears of every response that begins in a conversation. Embedded; zeroed follows nothing. Fields are the engine's. */
+struct follower {
+	struct list link;
+	struct conversation_watch *watch;
+	follower_fn *began;
+};
+
+/* From now on `began` is called for each stored response that begins there, as soon as that is durable; it may open a
+ * cursor. That the conversation is the follower's own is for the caller to know. -1 when memory is out. */
+int engine_follow(struct engine *engine, struct follower *follower, const char *conversation, follower_fn *began);
+/* One that follows nothing is left alone. */
+void engine_unfollow(struct engine *engine, struct follower *follower);
+/* The stored responses that run in a conversation now, oldest first. `each` may open and close cursors, and nothing else. */
+void engine_each_live(struct engine *engine, const char *conversation,
+		      void (*each)(void *arg, struct response *response), void *arg);
+
+/* --- what is asked beside ------------------------------------------------------------------------------------------ */
+
 /* The models that a request may name, as upstream_models gives them: for GET /v1/models. */
 size_t engine_models(struct engine *engine, char *const **names);
 /* Whether the upstream's model list was ever read: told by /readyz. */
@@ -117,6 +143,9 @@ bool engine_upstream_known(const struct engine *engine);
 struct response *engine_find(struct engine *engine, const char *owner, struct str id);
 
 const char *response_id(const struct response *response);
+const char *response_parent(const struct response *response); /* the previous response's id; "" for none */
+/* What was asked. Borrowed. */
+const struct item_list *response_input(const struct response *response);
 /* Fills a view of it as it is now; borrows from the response until the loop runs on. */
 void response_view(struct response *response, struct response_view *view);
 enum response_status response_status(const struct response *response);
@@ -128,8 +157,8 @@ int response_failure(const struct response *response, struct api_error *error);
  * stored, or a replay). Borrowed; hold them to keep them. */
 struct turn *response_turn(const struct response *response);
 struct conversation *response_conversation(const struct response *response);
-/* Stops it: the upstream connection is closed at once, what came is kept; one terminal event follows, later. No effect
- * once it is ending. */
+/* Stops it: when this returns the upstream connection is closed, or will never be opened; what came is kept; one terminal
+ * event follows, later. No effect once it is ending. */
 void response_cancel(struct response *response);
 
 /* --- the end of the process ---------------------------------------------------------------------------------------- */

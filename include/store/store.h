@@ -107,6 +107,8 @@ enum store_read_kind {
 	STORE_READ_CONTEXT,
 	/* the thread, DEKs, its responses and records in number order, links */
 	STORE_READ_THREAD,
+	/* the thread and its DEKs */
+	STORE_READ_HEAD,
 	/* threads of the owner, newest updated first, with DEKs and each thread's lowest-numbered record of kind
 	 * `record_kind`; snapshot.more when there are more than `limit` */
 	STORE_READ_THREADS,

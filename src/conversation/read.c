@@ -359,6 +359,27 @@ struct conversation_op *conversation_items(struct conversations *module, const c
 	return op_read(&op, &query, on_items) ? NULL : op;
 }
 
+/* --- whether it is there --------------------------------------------------------------------------------------------- */
+
+static void on_head(void *owner, struct store_snapshot *snapshot, const struct err *err) {
+	struct conversation_op *op = owner;
+	store_snapshot_free(&snapshot);
+	op->done.written(op->arg, err);
+	op_free(&op);
+}
+
+struct conversation_op *conversation_find(struct conversations *module, const char *owner, const char *id,
+					  conversation_written_fn *done, void *arg) {
+	struct conversation_op *op = op_new(module, owner, id, arg);
+	if (!op) {
+		return NULL;
+	}
+	op->done.written = done;
+	struct store_query query;
+	op_query(&query, STORE_READ_HEAD, owner, id);
+	return op_read(&op, &query, on_head) ? NULL : op;
+}
+
 /* --- the list of conversations --------------------------------------------------------------------------------------- */
 
 /* The first line of a text, its white space folded, cut between characters. */

@@ -1,12 +1,20 @@
 #include "message.h"
 
 #include "base/json.h"
+#include "cancel.h"
+#include "lanes.h"
 #include "outlet.h"
-#include "turns.h"
+#include "subscription.h"
 
-void message_refuse(struct session *session, const struct api_error *error) {
+/* One that was parsed, and the lane that it is about. */
+struct message {
+	const struct json *json;
+	char tag[LANE_TAG_SIZE];
+};
+
+void message_refuse(struct session *session, const char *tag, const struct api_error *error) {
 	struct edge *edge = session->edge;
-	outlet_error(session, error);
+	outlet_error(session, tag, error);
 	/* Mistakes cost requests; only who goes on after the requests are used up is a nuisance. */
 	if (error->code != API_RATE_LIMITED) {
 		return;
@@ -19,50 +27,60 @@ void message_refuse(struct session *session, const struct api_error *error) {
 }
 
 /* -1: over the limit, and told so. */
-static int charge(struct session *session) {
+static int charge(struct session *session, const char *tag) {
 	struct edge *edge = session->edge;
 	struct api_error error;
 	if (limiter_take_request(&session->connection->limiter.requests, &edge->options.requests, edge_now_us(edge),
 				 NULL, &error)) {
-		message_refuse(session, &error);
+		message_refuse(session, tag, &error);
 		return -1;
 	}
 	return 0;
 }
 
 /* Refuses what is no message at all; it costs as much as one that is. */
-static void refuse_garbage(struct session *session, const struct api_error *error) {
-	if (charge(session) == 0) {
-		message_refuse(session, error);
+static void refuse_garbage(struct session *session, const char *tag, const struct api_error *error) {
+	if (charge(session, tag) == 0) {
+		message_refuse(session, tag, error);
 	}
 }
 
-static void on_create(struct session *session, const struct json *message) {
+static void on_create(struct session *session, const struct message *message) {
 	struct turn_wish wish = {0};
 	struct api_error error;
-	if (charge(session)) {
+	if (charge(session, message->tag)) {
 		return;
 	}
-	if (request_read(message, REQUEST_WEBSOCKET, edge_wall_ms(session->edge), &wish.request, &error)) {
-		message_refuse(session, &error);
+	if (request_read(message->json, REQUEST_WEBSOCKET, edge_wall_ms(session->edge), &wish.request, &error)) {
+		message_refuse(session, message->tag, &error);
 		return;
 	}
-	turns_add(session, &wish);
+	lanes_add(session, message->tag, &wish);
+}
+
+/* A field that must be a string, `what` it is for. STR_NONE with an error when it is none. */
+static struct str read_name(const struct json *message, const char *field, const char *what, struct api_error *error) {
+	const struct json *value = json_get(message, field);
+	if (json_type(value) == JSON_NULL) {
+		api_error_set(error, API_MISSING_FIELD, field, "%s is missing: %s.", field, what);
+		return STR_NONE;
+	}
+	if (json_type(value) != JSON_STRING) {
+		api_error_set(error, API_INVALID_TYPE, field, "%s must be a string, not %s.", field,
+			      json_type_name(json_type(value)));
+		return STR_NONE;
+	}
+	return json_str(value);
 }
 
 static int read_resume(const struct json *message, struct turn_wish *wish, struct api_error *error) {
-	const struct json *id = json_get(message, "response_id");
 	const struct json *after = json_get(message, "starting_after");
 	int64_t number = -1;
-	if (!id) {
-		return api_error_set(error, API_MISSING_FIELD, "response_id",
-				     "response_id is missing: the response to resume.");
+	struct str id = read_name(message, "response_id", "the response to resume", error);
+	if (!id.data) {
+		return -1;
 	}
-	if (json_type(id) != JSON_STRING) {
-		return api_error_set(error, API_INVALID_TYPE, "response_id", "response_id must be a string, not %s.",
-				     json_type_name(json_type(id)));
-	}
-	if (id_copy(wish->resume_id, json_str(id)) || !wish->resume_id[0]) {
+	if (id_copy(wish->resume_id, id) || !wish->resume_id[0]) {
 		return api_error_set(error, API_RESPONSE_NOT_FOUND, "response_id", NULL);
 	}
 	if (after && json_type(after) != JSON_NULL &&
@@ -74,66 +92,99 @@ static int read_resume(const struct json *message, struct turn_wish *wish, struc
 	return 0;
 }
 
-/* A turn like any other: it waits until the one before it has ended. */
-static void on_resume(struct session *session, const struct json *message) {
+/* A turn like any other: it waits until the one before it in its lane has ended. */
+static void on_resume(struct session *session, const struct message *message) {
 	struct turn_wish wish = {0};
 	struct api_error error;
-	if (charge(session)) {
+	if (charge(session, message->tag)) {
 		return;
 	}
-	if (read_resume(message, &wish, &error)) {
-		message_refuse(session, &error);
+	if (read_resume(message->json, &wish, &error)) {
+		message_refuse(session, message->tag, &error);
 		return;
 	}
-	turns_add(session, &wish);
+	lanes_add(session, message->tag, &wish);
 }
 
 /* Costs nothing when it stops something: whoever is over the limit may still do that. */
-static void on_cancel(struct session *session, const struct json *message) {
-	const struct json *id = json_get(message, "response_id");
+static void on_cancel(struct session *session, const struct message *message) {
+	struct response *running = lanes_running(session, message->tag);
 	struct api_error error;
-	if (json_type(id) == JSON_STRING) {
-		if (turns_cancel(session, json_str(id)) && charge(session) == 0) {
-			turns_explain_cancel(session, json_str(id));
-		}
+	if (json_type(json_get(message->json, "response_id")) == JSON_NULL && running) {
+		response_cancel(running);
 		return;
 	}
-	if (json_type(id) == JSON_NULL) {
-		api_error_set(&error, API_MISSING_FIELD, "response_id", "The field response_id is missing.");
-	} else {
-		api_error_set(&error, API_INVALID_TYPE, "response_id", "response_id must be a string, not %s.",
-			      json_type_name(json_type(id)));
+	struct str id = read_name(message->json, "response_id", "no response runs in this lane", &error);
+	if (!id.data) {
+		refuse_garbage(session, message->tag, &error);
+	} else if (cancel_response(session, id) && charge(session, message->tag) == 0) {
+		cancel_explain(session, message->tag, id);
 	}
-	refuse_garbage(session, &error);
+}
+
+static void on_subscribe(struct session *session, const struct message *message) {
+	struct api_error error;
+	if (charge(session, message->tag)) {
+		return;
+	}
+	struct str id = read_name(message->json, "conversation", "the conversation to watch", &error);
+	if (!id.data || subscription_add(session, id, &error)) {
+		message_refuse(session, message->tag, &error);
+	}
+}
+
+static void on_unsubscribe(struct session *session, const struct message *message) {
+	struct api_error error;
+	struct str id = read_name(message->json, "conversation", "the conversation that is watched", &error);
+	if (charge(session, message->tag)) {
+		return;
+	}
+	if (!id.data || subscription_remove(session, id, &error)) {
+		message_refuse(session, message->tag, &error);
+	}
 }
 
 /* Codex tells what it has processed; nobody asked. */
-static void on_processed(struct session *session, const struct json *message) {
+static void on_processed(struct session *session, const struct message *message) {
 	(void)session;
 	(void)message;
 }
 
 static const struct {
 	const char *type;
-	void (*handle)(struct session *session, const struct json *message);
+	void (*handle)(struct session *session, const struct message *message);
 } types[] = {
-	{"response.create", on_create},        {"response.cancel", on_cancel},
-	{"sluice:response.cancel", on_cancel}, {"sluice:response.resume", on_resume},
+	{"response.create", on_create},
+	{"response.cancel", on_cancel},
 	{"response.processed", on_processed},
+	{"sluice:response.cancel", on_cancel},
+	{"sluice:response.resume", on_resume},
+	{"sluice:conversation.subscribe", on_subscribe},
+	{"sluice:conversation.unsubscribe", on_unsubscribe},
 };
 
-static void dispatch(struct session *session, const struct json *message) {
-	const struct json *type = json_get(message, "type");
+static int read_tag(struct message *message, struct api_error *error) {
+	char stream_id[STREAM_ID_SIZE];
+	message->tag[0] = '\0';
+	if (request_stream_id(message->json, stream_id, error)) {
+		return -1;
+	}
+	lane_tag(message->tag, stream_id);
+	return 0;
+}
+
+static void dispatch(struct session *session, struct message *message) {
+	const struct json *type = json_get(message->json, "type");
 	struct api_error error;
-	if (json_type(message) != JSON_OBJECT) {
+	if (json_type(message->json) != JSON_OBJECT) {
 		api_error_set(&error, API_INVALID_JSON, NULL, "The message must be a JSON object, not %s.",
-			      json_type_name(json_type(message)));
+			      json_type_name(json_type(message->json)));
 	} else if (!type) {
 		api_error_set(&error, API_MISSING_FIELD, "type", "The field type is missing.");
 	} else if (json_type(type) != JSON_STRING) {
 		api_error_set(&error, API_INVALID_TYPE, "type", "type must be a string, not %s.",
 			      json_type_name(json_type(type)));
-	} else {
+	} else if (read_tag(message, &error) == 0) {
 		for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
 			if (str_is(json_str(type), types[i].type)) {
 				types[i].handle(session, message);
@@ -142,18 +193,19 @@ static void dispatch(struct session *session, const struct json *message) {
 		}
 		api_error_set(&error, API_UNKNOWN_EVENT, "type", NULL);
 	}
-	refuse_garbage(session, &error);
+	refuse_garbage(session, message->tag, &error);
 }
 
 void message_handle(struct session *session, struct str text) {
 	struct err err;
-	struct json *message = json_parse(text, &err);
-	if (!message) {
+	struct json *json = json_parse(text, &err);
+	if (!json) {
 		struct api_error error;
 		api_error_set(&error, err.code == ERR_MEMORY ? API_OVERLOADED : API_INVALID_JSON, NULL, "%s", err.text);
-		refuse_garbage(session, &error);
+		refuse_garbage(session, "", &error);
 		return;
 	}
-	dispatch(session, message);
-	json_free(&message);
+	struct message message = {.json = json};
+	dispatch(session, &message);
+	json_free(&json);
 }

@@ -5,7 +5,7 @@
 #include "session.h"
 
 void message_handle(struct session *session, struct str text);
-/* Tells the client of an error; closes the session when too many of them were refusals by a limit. */
-void message_refuse(struct session *session, const struct api_error *error);
+/* Tells the client of an error (`tag`: outlet_error); closes the session when too many of them were refusals by a limit. */
+void message_refuse(struct session *session, const char *tag, const struct api_error *error);
 
 #endif

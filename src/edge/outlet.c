@@ -48,10 +48,19 @@ void outlet_send(struct session *session, struct str json) {
 	outlet_write(session, out);
 }
 
-void outlet_error(struct session *session, const struct api_error *error) {
+void outlet_tag(struct buf *out, const char *tag) {
+	if (tag[0] && !out->failed) {
+		out->length--;
+		buf_append_text(out, tag);
+		buf_append_char(out, '}');
+	}
+}
+
+void outlet_error(struct session *session, const char *tag, const struct api_error *error) {
 	struct buf *event = &session->edge->event;
 	buf_clear(event);
 	api_error_write_event(event, error);
+	outlet_tag(event, tag);
 	if (!event->failed) {
 		outlet_send(session, buf_str(event));
 	}

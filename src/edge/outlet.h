@@ -16,7 +16,10 @@ int outlet_write(struct session *session, struct buf *out);
 /* An event of our own, framed and written, or kept while the socket is blocked; a client that lets too many of them pile
  * up is closed. */
 void outlet_send(struct session *session, struct str json);
-void outlet_error(struct session *session, const struct api_error *error);
+/* `tag` marks the lane that the error is about (see stream.h); "" for none. */
+void outlet_error(struct session *session, const char *tag, const struct api_error *error);
+/* Puts JSON members before the final brace of what stands at the end of `out`. */
+void outlet_tag(struct buf *out, const char *tag);
 /* Appends what was kept to `out`. */
 void outlet_take_kept(struct session *session, struct buf *out);
 /* From now on nothing is written but what was kept; then the close frame. `text` is a literal. */

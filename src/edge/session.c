@@ -3,10 +3,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "cancel.h"
 #include "frame.h"
+#include "lanes.h"
 #include "message.h"
 #include "outlet.h"
-#include "turns.h"
+#include "stream.h"
+#include "subscription.h"
 
 #define SESSION_MAGIC 0x73657373u
 /* What a fragment costs besides its bytes, so that floods of tiny ones are limited too. */
@@ -23,9 +26,15 @@ struct session *session_of(const struct connection *connection) {
 	return session && session->magic == SESSION_MAGIC ? session : NULL;
 }
 
+static void let_go(struct session *session) {
+	subscriptions_free(session);
+	lanes_free(session);
+	cancel_free(session);
+}
+
 static void on_close(struct connection *connection) {
 	struct session *session = session_of(connection);
-	turns_free(session);
+	let_go(session);
 	buf_free(&session->message);
 	buf_free(&session->control);
 	session->closing = true;
@@ -41,7 +50,10 @@ struct session *session_new(struct connection *connection, const struct principa
 	session->connection = connection;
 	session->edge = connection->edge;
 	session->who = *who;
+	list_init(&session->streams);
+	list_init(&session->lanes);
 	list_init(&session->waiting);
+	list_init(&session->subscriptions);
 	list_init(&session->lookups);
 	id_make(session->request_id, "req", edge_wall_ms(connection->edge));
 	connection->session = session;
@@ -83,7 +95,7 @@ static void ping(struct session *session, int64_t now) {
 
 static void expire(struct session *session) {
 	session->expired = true;
-	turns_close_if_over(session);
+	lanes_close_if_over(session);
 }
 
 static void on_deadline(struct connection *connection) {
@@ -153,7 +165,7 @@ static void complete(struct session *session) {
 	}
 	if (limiter_take_bytes(&session->connection->limiter.bytes, &edge->options.bytes, now_us(session), cost,
 			       &error)) {
-		message_refuse(session, &error);
+		message_refuse(session, "", &error);
 		return;
 	}
 	message_handle(session, buf_str(&session->message));
@@ -163,7 +175,7 @@ static void refuse_message(struct session *session, enum api_error_code code) {
 	struct api_error error;
 	session->discarding = true;
 	api_error_set(&error, code, NULL, NULL);
-	message_refuse(session, &error);
+	message_refuse(session, "", &error);
 }
 
 static void take(struct session *session, struct str bytes) {
@@ -234,7 +246,7 @@ int session_writable(struct connection *connection) {
 		return -1;
 	}
 	heard(session);
-	turns_pump(session);
+	streams_pump(session);
 	send_close(session);
 	return connection_verdict(connection);
 }
@@ -246,7 +258,7 @@ int session_peer_closes(struct connection *connection) {
 	}
 	session->closing = true;
 	session->close_told = true;
-	turns_free(session);
+	let_go(session);
 	connection_set_deadline(connection, SESSION_CLOSE_MS, connection_kill);
 	return 0;
 }
@@ -255,6 +267,6 @@ void session_drain(struct connection *connection) {
 	struct session *session = session_of(connection);
 	if (session && connection->wsi && !session->closing) {
 		outlet_send(session, STR("{\"type\":\"sluice:draining\"}"));
-		turns_close_if_over(session);
+		lanes_close_if_over(session);
 	}
 }

@@ -1,4 +1,5 @@
-/* A WebSocket session: the private object that outlet.c, turns.c, message.c and session.c share, lowest first. */
+/* A WebSocket session: the private object that outlet.c, stream.c, lanes.c, cancel.c,
+ * subscription.c, message.c and session.c share, lowest first. */
 #ifndef SLUICE_EDGE_SESSION_H
 #define SLUICE_EDGE_SESSION_H
 
@@ -23,17 +24,15 @@ struct session {
 	uint64_t received;  /* its bytes, kept or dropped */
 	bool discarding;    /* the rest of the message is dropped: it was refused */
 
-	/* turns: one runs, the others wait in order */
-	struct cursor cursor;
-	bool running;
-	bool continues_latest; /* the running turn's parent is the remembered one */
-	int64_t turn_started_us;
-	uint64_t turn_events;
-	struct list waiting;
-	uint32_t waiting_count;
-	struct list lookups;                      /* cancels whose response is looked for in the store */
-	struct turn *latest;                      /* the last finished turn, for the next one; NULL if none */
-	struct conversation *latest_conversation; /* NULL when it is not stored */
+	struct list streams;       /* struct stream: what is written as it comes */
+	struct list lanes;         /* struct lane, the one that was used last at the end */
+	uint32_t lane_count;       /* of them */
+	uint32_t in_flight;        /* lanes in which a turn runs */
+	struct list waiting;       /* turns of all lanes that wait, in the order of their arrival */
+	uint32_t waiting_count;    /* of them */
+	struct list subscriptions; /* conversations that are watched */
+	uint32_t subscription_count;
+	struct list lookups; /* cancels whose response is looked for in the store */
 
 	/* what goes out */
 	struct buf control; /* framed events of our own, while the socket takes nothing */

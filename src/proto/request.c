@@ -102,6 +102,22 @@ static int read_stream(const struct reader *reader, const struct json *value) {
 	return 0;
 }
 
+static int read_generate(const struct reader *reader, const struct json *value) {
+	bool generate = true;
+	if (read_bool(reader, "generate", value, &generate) != 0) {
+		return -1;
+	}
+	reader->request->prepare_only = !generate;
+	return reader->transport == REQUEST_HTTP && !generate ? field_unsupported(reader->error, "generate", "true")
+							      : 0;
+}
+
+/* Read by request_stream_id, before the rest: an error about the rest already belongs to its lane. */
+static int read_stream_id(const struct reader *reader, const struct json *value) {
+	(void)value;
+	return reader->transport == REQUEST_HTTP ? field_unsupported(reader->error, "stream_id", NULL) : 0;
+}
+
 static int read_max_output_tokens(const struct reader *reader, const struct json *value) {
 	const char *name = "max_output_tokens";
 	const char *wanted = "an integer of 16 or more";
@@ -319,8 +335,8 @@ static const struct field_row rows[] = {
 	{"prompt", NULL, {0}},
 	{"prompt_cache_retention", NULL, {0}},
 	{"context_management", NULL, {0}},
-	{"generate", NULL, {"true"}},
-	{"stream_id", NULL, {0}},
+	{"generate", read_generate, {0}},
+	{"stream_id", read_stream_id, {0}},
 };
 
 static int read_neutral(const struct reader *reader, const struct field_row *row, const struct json *value) {
@@ -378,6 +394,29 @@ int request_read(const struct json *object, enum request_transport transport, in
 		request_free(request);
 		return -1;
 	}
+	return 0;
+}
+
+static bool is_stream_id(struct str text) {
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+	for (size_t i = 0; i < text.length; i++) {
+		if (!memchr(allowed, text.data[i], sizeof allowed - 1)) {
+			return false;
+		}
+	}
+	return text.length > 0 && text.length < STREAM_ID_SIZE;
+}
+
+int request_stream_id(const struct json *message, char stream_id[static STREAM_ID_SIZE], struct api_error *error) {
+	const struct json *value = json_get(message, "stream_id");
+	stream_id[0] = '\0';
+	if (json_type(value) == JSON_NULL) {
+		return 0;
+	}
+	if (json_type(value) != JSON_STRING || !is_stream_id(json_str(value))) {
+		return api_error_set(error, API_INVALID_STREAM_ID, "stream_id", NULL);
+	}
+	str_copy_cut(stream_id, STREAM_ID_SIZE, json_str(value));
 	return 0;
 }
 

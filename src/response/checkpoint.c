@@ -40,8 +40,7 @@ static void keep(struct response *r) {
 	buf_free(&events);
 }
 
-static void on_timer(uv_timer_t *timer) {
-	struct registry *registry = timer->data;
+void checkpoint_all(struct registry *registry) {
 	size_t position = 0;
 	void *live = NULL;
 	while (map_next(registry->live, &position, NULL, &live)) {
@@ -50,14 +49,5 @@ static void on_timer(uv_timer_t *timer) {
 		    r->events.count > r->kept_events) {
 			keep(r);
 		}
-	}
-	if (map_count(registry->live) == 0) {
-		uv_timer_stop(timer);
-	}
-}
-
-void checkpoint_start(struct registry *registry, uint64_t interval_ms) {
-	if (interval_ms && !uv_is_active((const uv_handle_t *)registry->timer)) {
-		uv_timer_start(registry->timer, on_timer, interval_ms, interval_ms);
 	}
 }

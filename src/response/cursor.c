@@ -1,4 +1,5 @@
 #include "response.h"
+#include "unwatched.h"
 #include "view.h"
 
 void cursor_open(struct cursor *cursor, struct response *response, uint32_t next, const struct cursor_sink *sink,
@@ -6,9 +7,14 @@ void cursor_open(struct cursor *cursor, struct response *response, uint32_t next
 	*cursor = (struct cursor){.response = response, .next = next, .sink = sink, .owner = owner};
 	response_hold(response);
 	list_append(&response->cursors, &cursor->link);
+	list_remove(&response->unwatched_link);
 	if (next < response_shown(response)) {
 		response_notify_later(response);
 	}
+}
+
+static bool is_running(const struct response *response) {
+	return response->state < STATE_COMMITTING && !response->replayed;
 }
 
 void cursor_close(struct cursor *cursor) {
@@ -18,10 +24,34 @@ void cursor_close(struct cursor *cursor) {
 	}
 	cursor->response = NULL;
 	list_remove(&cursor->link);
-	if (list_empty(&response->cursors)) {
-		response_abandon(response);
+	if (list_empty(&response->cursors) && is_running(response)) {
+		if (response->settings.store) {
+			unwatched_add(response);
+		} else {
+			response_abandon(response);
+		}
 	}
 	response_release(response);
+}
+
+/* Whether more than one watches. */
+static bool is_shared(const struct response *response) {
+	return response->cursors.next != response->cursors.prev;
+}
+
+/* Those who watch live read the same event one after the other: it is encoded for the first of them. */
+static void append_shared(struct response *response, uint32_t sequence, struct buf *out) {
+	struct buf *shared = &response->shared;
+	if (shared->length == 0 || response->shared_event != sequence) {
+		buf_clear(shared);
+		view_write_event(response, sequence, shared);
+		response->shared_event = sequence;
+	}
+	buf_append_str(out, buf_str(shared));
+	if (shared->failed) {
+		out->failed = true;
+		buf_free(shared);
+	}
 }
 
 bool cursor_next(struct cursor *cursor, struct buf *out, const char **name) {
@@ -30,9 +60,13 @@ bool cursor_next(struct cursor *cursor, struct buf *out, const char **name) {
 		cursor->told = false;
 		return false;
 	}
-	const char *type = view_write_event(response, cursor->next, out);
+	if (is_shared(response)) {
+		append_shared(response, cursor->next, out);
+	} else {
+		view_write_event(response, cursor->next, out);
+	}
 	if (name) {
-		*name = type;
+		*name = view_event_name(response, cursor->next);
 	}
 	cursor->next++;
 	return true;

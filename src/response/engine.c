@@ -6,8 +6,10 @@
 #include "base/str.h"
 #include "checkpoint.h"
 #include "failure.h"
+#include "followers.h"
 #include "replay.h"
 #include "response.h"
+#include "unwatched.h"
 
 #define MODELS_MAX_AGE_MS 60000
 
@@ -18,6 +20,23 @@ struct engine {
 	uint64_t checkpoint_interval_ms;
 	struct registry registry;
 };
+
+/* While something is live. */
+static void on_tick(uv_timer_t *timer) {
+	struct registry *registry = timer->data;
+	checkpoint_all(registry);
+	unwatched_sweep(registry);
+	if (map_count(registry->live) == 0) {
+		uv_timer_stop(timer);
+	}
+}
+
+static void start_ticking(struct engine *engine) {
+	uv_timer_t *timer = engine->registry.timer;
+	if (engine->checkpoint_interval_ms && !uv_is_active((const uv_handle_t *)timer)) {
+		uv_timer_start(timer, on_tick, engine->checkpoint_interval_ms, engine->checkpoint_interval_ms);
+	}
+}
 
 static void on_closed(uv_handle_t *handle) {
 	mem_free(handle);
@@ -34,16 +53,20 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
 	engine->max_live = options->max_live;
 	registry->max_context = options->max_context;
 	registry->max_answer = options->max_answer;
+	registry->unwatched_ms = options->unwatched_ms;
+	registry->max_unwatched = options->max_unwatched;
 	engine->checkpoint_interval_ms = (uint64_t)options->checkpoint_interval_ms;
 	list_init(&registry->queue);
+	list_init(&registry->unwatched);
 	if (str_copy(engine->default_model, sizeof engine->default_model, str_of(options->default_model))) {
 		err_set(err, ERR_INVALID, "the default model's name is too long");
 		goto free_engine;
 	}
 	registry->live = map_new();
+	registry->watches = map_new();
 	registry->turn = mem_zalloc(sizeof *registry->turn);
 	registry->timer = mem_zalloc(sizeof *registry->timer);
-	if (!registry->live || !registry->turn || !registry->timer) {
+	if (!registry->live || !registry->watches || !registry->turn || !registry->timer) {
 		err_set(err, ERR_MEMORY, "no memory for the response engine");
 		goto free_registry;
 	}
@@ -57,6 +80,7 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
 free_registry:
 	mem_free(registry->turn);
 	mem_free(registry->timer);
+	map_free(&registry->watches);
 	map_free(&registry->live);
 free_engine:
 	mem_free(engine);
@@ -70,10 +94,12 @@ void engine_free(struct engine **engine) {
 		size_t position = 0;
 		void *live = NULL;
 		while (map_next(e->registry.live, &position, NULL, &live)) {
+			followers_leave(live);
 			response_release(live);
 		}
 		uv_close((uv_handle_t *)e->registry.turn, on_closed);
 		uv_close((uv_handle_t *)e->registry.timer, on_closed);
+		map_free(&e->registry.watches);
 		map_free(&e->registry.live);
 		mem_free(e);
 	}
@@ -136,6 +162,11 @@ int engine_create(struct engine *engine, const struct engine_start *start, struc
 		api_error_set(error, API_OVERLOADED, NULL, NULL);
 		goto free_request;
 	}
+	const struct response *parent = engine_find(engine, start->owner, str_of(start->request->previous_response_id));
+	if (parent && !response_ended(parent)) {
+		api_error_set(error, API_PARENT_NOT_READY, "previous_response_id", NULL);
+		goto free_request;
+	}
 	const char *model = choose_model(engine, start->request->settings.model, error);
 	if (!model) {
 		goto free_request;
@@ -151,7 +182,7 @@ int engine_create(struct engine *engine, const struct engine_start *start, struc
 		goto free_request;
 	}
 	cursor_open(cursor, response, 0, sink, owner);
-	checkpoint_start(registry, engine->checkpoint_interval_ms);
+	start_ticking(engine);
 	response_begin(response);
 	result = 0;
 
@@ -190,9 +221,28 @@ struct response *engine_find(struct engine *engine, const char *owner, struct st
 }
 
 void response_cancel(struct response *response) {
-	if (response->state == STATE_CONNECTING || response->state == STATE_STREAMING) {
+	const struct clock *clock = response->deps->clock;
+	if (response->state == STATE_ACCEPTED || response->state == STATE_LOADING) {
+		response->cancelled = true;
+	} else if (response->state == STATE_CONNECTING || response->state == STATE_STREAMING) {
+		struct histogram *histogram = response->registry->metrics.cancel;
+		int64_t asked_us = clock_monotonic_us(clock);
 		response_stop(response, RESPONSE_CANCELLED, "cancelled");
+		histogram_observe_us(histogram, clock_monotonic_us(clock) - asked_us);
 	}
+}
+
+int engine_follow(struct engine *engine, struct follower *follower, const char *conversation, follower_fn *began) {
+	return followers_add(&engine->registry, follower, conversation, began);
+}
+
+void engine_unfollow(struct engine *engine, struct follower *follower) {
+	followers_remove(&engine->registry, follower);
+}
+
+void engine_each_live(struct engine *engine, const char *conversation,
+		      void (*each)(void *arg, struct response *response), void *arg) {
+	followers_each_live(&engine->registry, conversation, each, arg);
 }
 
 /* --- the end of the process ------------------------------------------------------------------------------------------ */

@@ -67,6 +67,7 @@ struct response *response_new(struct registry *registry, const struct engine_dep
 	str_copy_cut(r->model, sizeof r->model, str_of(model));
 	memcpy(r->parent_id, start->request->previous_response_id, sizeof r->parent_id);
 	r->settings = start->request->settings;
+	r->prepare_only = start->request->prepare_only;
 	r->input = start->request->input;
 	*start->request = (struct request){0};
 	r->parent = turn_hold(start->parent);
@@ -79,6 +80,7 @@ struct response *response_new(struct registry *registry, const struct engine_dep
 }
 
 static void response_free(struct response *r) {
+	list_remove(&r->unwatched_link);
 	registry_undefer(&r->step);
 	registry_undefer(&r->notice);
 	conversation_cancel(&r->loading);
@@ -93,6 +95,7 @@ static void response_free(struct response *r) {
 	turn_release(&r->turn);
 	conversation_release(&r->conversation);
 	event_log_free(&r->events);
+	buf_free(&r->shared);
 	mem_free(r->error_message);
 	mem_free(r);
 }

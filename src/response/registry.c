@@ -68,4 +68,6 @@ void registry_measure(struct registry *registry, struct metrics *metrics) {
 					  "From a request's acceptance to its first text.");
 	m->commit = metrics_histogram(metrics, "sluice_commit_seconds", NULL,
 				      "From the upstream's end to the durable transcript.");
+	m->cancel = metrics_histogram(metrics, "sluice_cancel_seconds", NULL,
+				      "From a cancel to the closing of the upstream connection.");
 }

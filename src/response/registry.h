@@ -23,16 +23,21 @@ struct engine_metrics {
 	struct counter *deltas;
 	struct histogram *first_text;
 	struct histogram *commit;
+	struct histogram *cancel;
 };
 
 struct registry {
-	struct map *live; /* by response id */
+	struct map *live;      /* by response id */
+	struct map *watches;   /* struct conversation_watch, by conversation id */
+	struct list unwatched; /* stored responses without a cursor, the one that lost it first at the head */
 	struct list queue;
 	uv_idle_t *turn;   /* runs while the queue holds something */
 	uv_timer_t *timer; /* of checkpoints; runs while something is live */
 	bool draining;
 	size_t max_context;
 	size_t max_answer;
+	int64_t unwatched_ms;
+	uint32_t max_unwatched;
 	struct deferred idle_notice;
 	void (*idle)(void *owner);
 	void *idle_owner;

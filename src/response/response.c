@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "context.h"
 #include "failure.h"
+#include "followers.h"
 
 static int64_t now_us(const struct response *r) {
 	return clock_monotonic_us(r->deps->clock);
@@ -16,6 +17,8 @@ static bool is_stored(const struct response *r) {
 }
 
 static void leave_registry(struct response *r) {
+	list_remove(&r->unwatched_link);
+	followers_leave(r);
 	registry_remove(r->registry, r->id);
 	counter_add(r->registry->metrics.ended[r->status], 1);
 	response_release(r);
@@ -166,9 +169,6 @@ void response_stop(struct response *r, enum response_status status, const char *
 }
 
 void response_abandon(struct response *r) {
-	if (is_stored(r) || r->state >= STATE_COMMITTING) {
-		return;
-	}
 	upstream_cancel(&r->call);
 	conversation_cancel(&r->loading);
 	registry_undefer(&r->step);
@@ -317,6 +317,7 @@ static void on_begun(void *owner, const struct err *err) {
 		return;
 	}
 	r->shown = true;
+	followers_enter(r);
 	response_notify(r);
 }
 
@@ -338,20 +339,27 @@ static int write_begin(struct response *r, struct err *err) {
 /* Asks the upstream and writes the beginning, both at once; nothing is shown before the beginning is durable. */
 static void connect_upstream(struct response *r) {
 	struct err err = {.code = ERR_MEMORY};
+	bool asks = !r->prepare_only && !r->cancelled;
 	if (!response_move(r, STATE_CONNECTING)) {
 		return;
 	}
 	if (event_log_append(&r->events, EVENT_CREATED, 0) || event_log_append(&r->events, EVENT_IN_PROGRESS, 0) ||
-	    ask_upstream(r, &err) || (is_stored(r) && write_begin(r, &err))) {
+	    (asks && ask_upstream(r, &err)) || (is_stored(r) && write_begin(r, &err))) {
 		struct api_error error;
 		failure_of_store(&err, &error);
 		refuse(r, &error);
 		return;
 	}
-	if (!is_stored(r)) {
-		r->shown = true;
-		response_notify(r);
+	r->shown = !is_stored(r);
+	if (asks) {
+		if (r->shown) {
+			response_notify(r);
+		}
+		return;
 	}
+	r->status = r->cancelled ? RESPONSE_CANCELLED : RESPONSE_COMPLETED;
+	str_copy_cut(r->reason, sizeof r->reason, str_of(r->cancelled ? "cancelled" : ""));
+	commit(r);
 }
 
 static void on_context(void *owner, struct conversation *conversation, struct turn *turn, const struct err *err) {

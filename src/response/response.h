@@ -44,6 +44,11 @@ struct response {
 	struct turn *turn;                 /* held; once it ended */
 	bool replayed;                     /* read from the store: its turn knows nothing of the ones before */
 
+	struct conversation_watch *watch; /* of its conversation, while it is live and shown */
+	struct list watch_link;
+
+	bool prepare_only; /* the model is not asked */
+	bool cancelled;    /* before the model was asked */
 	struct conversation_op *loading, *beginning, *finishing;
 	struct conversation_op *checkpoint; /* under way */
 	uint32_t segments;                  /* handed to the store */
@@ -53,6 +58,10 @@ struct response {
 	struct event_log events;
 	bool shown; /* that it began is durable: cursors may read */
 	struct list cursors;
+	struct buf shared;     /* the event that several cursors read last, encoded once for all */
+	uint32_t shared_event; /* its number; valid while `shared` is not empty */
+	struct list unwatched_link;
+	int64_t unwatched_us;   /* when the last cursor was closed */
 	struct deferred step;   /* its start, from the loop */
 	struct deferred notice; /* tells cursors that were opened on events that are there already */
 
@@ -74,7 +83,7 @@ void response_hold(struct response *response);
 void response_release(struct response *response);
 /* Ends it for a cause of ours: status CANCELLED or INCOMPLETE. No effect once it is committing. */
 void response_stop(struct response *response, enum response_status status, const char *reason);
-/* Nobody watches any more. */
+/* Drops one that nobody watches and nobody could ever read. */
 void response_abandon(struct response *response);
 /* Tells the cursors that there is something to read. They may be closed from within. */
 void response_notify(struct response *response);

@@ -42,7 +42,11 @@ static const struct item *output_item(const struct response *r) {
 	return r->turn && r->turn->output.count ? &r->turn->output.items[0] : &r->output;
 }
 
-const char *view_write_event(struct response *r, uint32_t sequence, struct buf *out) {
+const char *view_event_name(const struct response *r, uint32_t sequence) {
+	return event_name(r->events.entries[sequence].kind, r->status);
+}
+
+void view_write_event(struct response *r, uint32_t sequence, struct buf *out) {
 	const struct event_entry *entry = &r->events.entries[sequence];
 	const struct event_place place = {.sequence = sequence, .output_index = entry->item, .item_id = r->item_id};
 	struct response_view view;
@@ -72,13 +76,20 @@ const char *view_write_event(struct response *r, uint32_t sequence, struct buf *
 		event_write_response(out, entry->kind, sequence, &view);
 		break;
 	}
-	return event_name(entry->kind, r->status);
 }
 
 /* --- what else the outside asks ------------------------------------------------------------------------------------- */
 
 const char *response_id(const struct response *response) {
 	return response->id;
+}
+
+const char *response_parent(const struct response *response) {
+	return response->parent_id;
+}
+
+const struct item_list *response_input(const struct response *response) {
+	return response->turn ? &response->turn->input : &response->input;
 }
 
 enum response_status response_status(const struct response *response) {

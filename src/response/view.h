@@ -4,7 +4,9 @@
 
 #include "response.h"
 
-/* Appends event `sequence` of the response to `out` and returns its type. Static. */
-const char *view_write_event(struct response *response, uint32_t sequence, struct buf *out);
+/* Appends event `sequence` of the response to `out`. */
+void view_write_event(struct response *response, uint32_t sequence, struct buf *out);
+/* Its type. Static. */
+const char *view_event_name(const struct response *response, uint32_t sequence);
 
 #endif

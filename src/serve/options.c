@@ -53,6 +53,7 @@ int edge_settings_make(struct edge_settings *settings, const struct config *conf
 	o->http_requests = o->requests;
 	o->bytes =
 		gcra_rate(clamp_u32(config->limits.bytes_per_second), SECOND_US, clamp_u32(config->limits.bytes_burst));
+	o->max_lanes = config->limits.max_lanes;
 	o->max_in_flight = config->limits.max_in_flight;
 	o->max_queued = config->limits.max_queued;
 	o->abuse_refusals = config->limits.abuse_refusals;

@@ -267,6 +267,8 @@ static int open_modules(struct server *server) {
 		.max_context = (size_t)server->config->limits.max_context,
 		.max_answer = (size_t)server->config->limits.max_answer,
 		.checkpoint_interval_ms = CHECKPOINT_MS,
+		.unwatched_ms = server->config->limits.unwatched_time_ms,
+		.max_unwatched = server->config->limits.max_unwatched,
 		.max_live = server->config->server.max_connections,
 	};
 	const struct engine_deps engine_deps = {

@@ -414,6 +414,8 @@ static int read_kind(struct read *read) {
 		return read_context(read);
 	case STORE_READ_THREAD:
 		return read_thread(read);
+	case STORE_READ_HEAD:
+		return read_thread_row(read, THREAD);
 	case STORE_READ_THREADS:
 		return read_threads(read);
 	case STORE_READ_IDENTITIES:

@@ -18,6 +18,7 @@ struct stage {
 	struct world world;
 	struct vessel vessel;
 	struct engine *engine;
+	int64_t unwatched_ms;
 };
 
 /* One client: what it read, and how. */
@@ -30,6 +31,7 @@ struct watcher {
 	struct api_error error;
 	bool lazy;          /* reads one event, then waits to be asked */
 	size_t close_after; /* events; 0: never */
+	bool prepare_only;  /* asks for generate: false */
 	char id[ID_SIZE];
 	struct turn *turn;
 	struct conversation *conversation;
@@ -82,7 +84,9 @@ static void stage_open_engine(struct stage *stage) {
 					       .max_live = 8,
 					       .max_context = 65536,
 					       .max_answer = 1000,
-					       .checkpoint_interval_ms = 5};
+					       .checkpoint_interval_ms = 5,
+					       .unwatched_ms = stage->unwatched_ms,
+					       .max_unwatched = 2};
 	const struct engine_deps deps = {
 		.loop = &stage->world.loop,
 		.clock = clock_system(),
@@ -99,6 +103,7 @@ static void stage_open(struct stage *stage, const struct answer *answers, size_t
 	world_open(&stage->world, answers, count);
 	stage->world.options.retries = 0;
 	stage->world.models = MODELS;
+	stage->unwatched_ms = 60000;
 	vessel_open(&stage->vessel, &stage->world.loop);
 	world_connect(&stage->world, NULL);
 	stage_open_engine(stage);
@@ -121,6 +126,7 @@ static int create(struct stage *stage, struct watcher *w, const char *text, cons
 	assert_int_equal(item_message(&item, ROLE_USER, ITEM_COMPLETED, "msg_in", str_of(text)), 0);
 	assert_int_equal(item_list_add(&request.input, &item), 0);
 	request.settings.store = store;
+	request.prepare_only = w->prepare_only;
 	if (parent) {
 		snprintf(request.previous_response_id, sizeof request.previous_response_id, "%s", parent->id);
 	}
@@ -339,6 +345,190 @@ static void stored_and_alone_it_goes_on(void **state) {
 	stage_close(&stage);
 }
 
+static int watch_from(struct stage *stage, struct watcher *w, const char *owner, const char *id, uint32_t next) {
+	const struct engine_watch from = {owner, str_of(id), next, &stage->vessel.log};
+	int result = engine_watch(stage->engine, &from, &w->cursor, &watch, w, &w->error);
+	assert_int_equal(w->readies, 0);
+	if (result == 0) {
+		wait_for(stage, w);
+	}
+	return result;
+}
+
+static void run_until_none_is_live(struct stage *stage) {
+	while (engine_live_count(stage->engine)) {
+		uv_run(&stage->world.loop, UV_RUN_ONCE);
+	}
+}
+
+static void reopen_with_unwatched_ms(struct stage *stage, int64_t ms) {
+	engine_free(&stage->engine);
+	stage->unwatched_ms = ms;
+	stage_open_engine(stage);
+}
+
+/* The time is up, or was never given. */
+static void unwatched_for_too_long_it_ends(void **state) {
+	(void)state;
+	for (int64_t ms = 0; ms <= 30; ms += 30) {
+		STAGE({.bytes = STREAM DELTA("Hel"), .then = THEN_HOLD});
+		reopen_with_unwatched_ms(&stage, ms);
+		struct watcher w = {.close_after = 5}, again = {0};
+		create(&stage, &w, "Hi", NULL, true);
+		run_until_none_is_live(&stage);
+		world_wait(&stage.world, &stage.world.closed, 1);
+		watch_from(&stage, &again, OWNER, w.id, 0);
+		assert_true(has(&again, "\"reason\":\"abandoned\""));
+		assert_true(has(&again, "\"text\":\"Hel\""));
+		drop(&w);
+		drop(&again);
+		stage_close(&stage);
+	}
+}
+
+static void a_new_watcher_in_time_saves_it(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM DELTA("Hel"), .then = THEN_HOLD});
+	struct watcher w = {.close_after = 5}, again = {0};
+	reopen_with_unwatched_ms(&stage, 50);
+	create(&stage, &w, "Hi", NULL, true);
+	wait_for(&stage, &w);
+	cursor_open(&again.cursor, engine_find(stage.engine, OWNER, str_of(w.id)), 5, &watch, &again);
+	int64_t until = clock_monotonic_us(clock_system()) + 150000;
+	while (clock_monotonic_us(clock_system()) < until) {
+		uv_run(&stage.world.loop, UV_RUN_ONCE);
+	}
+	assert_int_equal(engine_live_count(stage.engine), 1);
+	assert_int_equal(again.count, 0);
+	response_cancel(again.cursor.response);
+	wait_for(&stage, &again);
+	assert_true(has(&again, "\"reason\":\"cancelled\""));
+	drop(&w);
+	drop(&again);
+	stage_close(&stage);
+}
+
+/* Two may go on alone; the third one stops the oldest. */
+static void only_so_many_of_a_user_run_unwatched(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM DELTA("Hel"), .then = THEN_HOLD});
+	struct watcher w[3] = {{.close_after = 5}, {.close_after = 5}, {.close_after = 5}}, again = {0};
+	for (size_t i = 0; i < 3; i++) {
+		create(&stage, &w[i], "Hi", NULL, true);
+		wait_for(&stage, &w[i]);
+	}
+	assert_true(response_ended(engine_find(stage.engine, OWNER, str_of(w[1].id))) == false);
+	while (engine_live_count(stage.engine) > 2) {
+		uv_run(&stage.world.loop, UV_RUN_ONCE);
+	}
+	watch_from(&stage, &again, OWNER, w[0].id, 0);
+	assert_true(has(&again, "\"reason\":\"abandoned\""));
+	drop(&again);
+	for (size_t i = 0; i < 3; i++) {
+		drop(&w[i]);
+	}
+	stage_close(&stage);
+}
+
+/* generate: false gives an id to continue from; the model hears of it with the next turn. */
+static void a_prepared_turn_asks_no_model(void **state) {
+	(void)state;
+	for (int store = 0; store <= 1; store++) {
+		STAGE({.bytes = STREAM HELLO});
+		struct watcher w = {.prepare_only = true}, next = {0};
+		create(&stage, &w, "remember this", NULL, store);
+		wait_for(&stage, &w);
+		assert_string_equal(buf_text(&w.names), "response.created\nresponse.in_progress\nresponse.completed\n");
+		assert_int_equal(stage.world.requests, 0);
+		create(&stage, &next, "And?", &w, store);
+		wait_for(&stage, &next);
+		assert_non_null(strstr(buf_text(&stage.world.last_request), "remember this"));
+		assert_true(has(&next, "\"text\":\"Hello"));
+		drop(&w);
+		drop(&next);
+		stage_close(&stage);
+	}
+}
+
+/* Stopped before the model was asked: it never is. */
+static void cancelled_at_once_it_asks_no_model(void **state) {
+	(void)state;
+	for (int loads = 0; loads <= 1; loads++) {
+		STAGE({.bytes = STREAM HELLO});
+		struct watcher parent = {.prepare_only = true}, w = {0};
+		create(&stage, &parent, "first", NULL, true);
+		wait_for(&stage, &parent);
+		turn_release(&parent.turn);
+		conversation_release(&parent.conversation);
+		create(&stage, &w, "Hi", loads ? &parent : NULL, true);
+		response_cancel(w.cursor.response);
+		wait_for(&stage, &w);
+		assert_string_equal(buf_text(&w.names),
+				    "response.created\nresponse.in_progress\nresponse.incomplete\n");
+		assert_true(has(&w, "\"reason\":\"cancelled\""));
+		assert_int_equal(stage.world.requests, 0);
+		drop(&parent);
+		drop(&w);
+		stage_close(&stage);
+	}
+}
+
+/* --- followers ------------------------------------------------------------------------------------------------------ */
+
+struct fan {
+	struct follower follower;
+	struct watcher watcher;
+	size_t began;
+};
+
+static void on_began(struct follower *follower, struct response *response) {
+	struct fan *fan = container_of(follower, struct fan, follower);
+	fan->began++;
+	cursor_open(&fan->watcher.cursor, response, 0, &watch, &fan->watcher);
+}
+
+static void count_live(void *arg, struct response *response) {
+	size_t *count = arg;
+	assert_false(response_ended(response));
+	(*count)++;
+}
+
+static void followers_see_what_begins_in_their_conversation(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM HELLO, .piece = 30});
+	struct watcher first = {0}, second = {0}, elsewhere = {0};
+	struct fan fan = {0}, gone = {0};
+	size_t live = 0;
+	create(&stage, &first, "Hi", NULL, true);
+	wait_for(&stage, &first);
+	const char *conversation = conversation_id(first.conversation);
+	assert_int_equal(engine_follow(stage.engine, &fan.follower, conversation, on_began), 0);
+	assert_int_equal(engine_follow(stage.engine, &gone.follower, conversation, on_began), 0);
+	engine_unfollow(stage.engine, &gone.follower);
+	engine_unfollow(stage.engine, &gone.follower);
+	create(&stage, &elsewhere, "other", NULL, true);
+	wait_for(&stage, &elsewhere);
+	assert_int_equal(fan.began, 0);
+	create(&stage, &second, "And?", &first, true);
+	while (fan.began == 0) {
+		uv_run(&stage.world.loop, UV_RUN_ONCE);
+	}
+	engine_each_live(stage.engine, conversation, count_live, &live);
+	assert_int_equal(live, 1);
+	wait_for(&stage, &second);
+	wait_for(&stage, &fan.watcher);
+	assert_string_equal(buf_text(&fan.watcher.events), buf_text(&second.events));
+	engine_each_live(stage.engine, conversation, count_live, &live);
+	assert_int_equal(live, 1);
+	assert_int_equal(gone.began, 0);
+	engine_unfollow(stage.engine, &fan.follower);
+	drop(&first);
+	drop(&second);
+	drop(&elsewhere);
+	drop(&fan.watcher);
+	stage_close(&stage);
+}
+
 static void a_lagging_cursor_reads_the_same(void **state) {
 	(void)state;
 	STAGE({.bytes = STREAM HELLO, .piece = 30});
@@ -377,16 +567,6 @@ static void unstored_turns_continue_from_memory_only(void **state) {
 	drop(&second);
 	drop(&stranger);
 	stage_close(&stage);
-}
-
-static int watch_from(struct stage *stage, struct watcher *w, const char *owner, const char *id, uint32_t next) {
-	const struct engine_watch from = {owner, str_of(id), next, &stage->vessel.log};
-	int result = engine_watch(stage->engine, &from, &w->cursor, &watch, w, &w->error);
-	assert_int_equal(w->readies, 0);
-	if (result == 0) {
-		wait_for(stage, w);
-	}
-	return result;
 }
 
 /* What a replay gives from event `next` on is what is left of the first time. */
@@ -634,6 +814,12 @@ int main(void) {
 		cmocka_unit_test(cancel_ends_it_once),
 		cmocka_unit_test(unstored_and_alone_it_stops),
 		cmocka_unit_test(stored_and_alone_it_goes_on),
+		cmocka_unit_test(unwatched_for_too_long_it_ends),
+		cmocka_unit_test(a_new_watcher_in_time_saves_it),
+		cmocka_unit_test(only_so_many_of_a_user_run_unwatched),
+		cmocka_unit_test(a_prepared_turn_asks_no_model),
+		cmocka_unit_test(cancelled_at_once_it_asks_no_model),
+		cmocka_unit_test(followers_see_what_begins_in_their_conversation),
 		cmocka_unit_test(a_lagging_cursor_reads_the_same),
 		cmocka_unit_test(unstored_turns_continue_from_memory_only),
 		cmocka_unit_test(an_ended_response_replays_as_it_streamed),

@@ -31,7 +31,13 @@ static void list_end(struct json_writer *w, const char *first, const char *last,
 	jw_object_end(w);
 }
 
-static void write_summary(struct json_writer *w, const struct conversation_summary *row) {
+static void write_live(void *writer, struct response *response) {
+	if (!response_ended(response)) {
+		jw_text(writer, response_id(response));
+	}
+}
+
+static void write_summary(struct json_writer *w, struct engine *engine, const struct conversation_summary *row) {
 	jw_object(w);
 	jw_key(w, "id");
 	jw_text(w, row->id);
@@ -45,6 +51,10 @@ static void write_summary(struct json_writer *w, const struct conversation_summa
 	jw_text(w, row->title);
 	jw_key(w, "last_response_id");
 	jw_text(w, row->last_response[0] ? row->last_response : NULL);
+	jw_key(w, "live_responses");
+	jw_array(w);
+	engine_each_live(engine, row->id, write_live, w);
+	jw_array_end(w);
 	jw_key(w, "metadata");
 	jw_object(w);
 	jw_object_end(w);
@@ -62,7 +72,7 @@ static void on_list(void *arg, const struct conversation_summary *rows, size_t c
 	struct buf body = BUF_INIT;
 	struct json_writer w = list_begin(&body);
 	for (size_t i = 0; i < count; i++) {
-		write_summary(&w, &rows[i]);
+		write_summary(&w, exchange->edge->deps.engine, &rows[i]);
 	}
 	list_end(&w, count ? rows[0].id : NULL, count ? rows[count - 1].id : NULL, more);
 	reply_json(exchange, 200, &body);

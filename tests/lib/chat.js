@@ -83,10 +83,17 @@ class Chat {
 	begin(request) {
 		const from = this.events.length;
 		this.send({ type: 'response.create', ...request });
-		const created = this.type('response.created', { from }).then((event) => event.response);
+		// Not one that this connection only follows, nor one of another lane.
+		const own = (event) => !event['sluice:response_id'] && event.stream_id === request.stream_id;
+		const created = this.wait((event) => own(event) && event.type === 'response.created', { from }).then(
+			(event) => event.response,
+		);
 		created.catch(() => {});
 		let begun = false;
 		const ends = (event) => {
+			if (!own(event)) {
+				return false;
+			}
 			begun ||= event.type === 'response.created';
 			// Once it has begun it ends by an event of its own; an error then is about something else, as is one about a
 			// cancel that came too late for the turn before.
@@ -96,7 +103,7 @@ class Chat {
 			const upTo = this.events.indexOf(last) + 1;
 			this.seen = Math.max(this.seen, upTo);
 			assert.notEqual(last.type, 'error', `an error in place of an answer: ${JSON.stringify(last)}`);
-			const events = this.events.slice(from, upTo).filter((event) => event.type.startsWith('response.'));
+			const events = this.events.slice(from, upTo).filter((event) => own(event) && event.type.startsWith('response.'));
 			return { events, ...checkStream(events) };
 		});
 		end.catch(() => {});

@@ -20,8 +20,10 @@
 struct edge;
 
 struct edge_options {
-	const char *address;        /* to bind: 127.0.0.1, ::1, 0.0.0.0 */
-	uint16_t port;              /* 0: a free one */
+	const char *address;  /* to bind: 127.0.0.1, ::1, 0.0.0.0 */
+	uint16_t port;        /* 0: a free one */
+	const int *inherited; /* listening sockets that were handed down, instead of these two; taken over */
+	size_t inherited_count;
 	const char *www;            /* folder of the page, read whole at start; "" or NULL: none */
 	const char *public_url;     /* how people reach the server, or "" or NULL; with https:// cookies are Secure */
 	const char *const *origins; /* further allowed Origins */
@@ -53,11 +55,17 @@ struct edge_deps {
 
 /* Listens when it returns. */
 struct edge *edge_new(const struct edge_options *options, const struct edge_deps *deps, struct err *err);
-uint16_t edge_port(const struct edge *edge);
+/* Of the first listening socket, as bound: 127.0.0.1:8080, [::1]:8080. */
+const char *edge_address(const struct edge *edge);
 
-/* Refuses new sessions, turns and requests with server_draining; only /healthz, /readyz (which says 503) and /metrics go on
- * answering. Tells every WebSocket `sluice:draining`; sessions without work are closed with 1012, the others when their
- * running turn has ended. */
+/* Accepts no more connections, for good. Those that wait on an inherited socket stay there for the successor. */
+void edge_stop_accepting(struct edge *edge);
+/* Whether a connection was accepted whose request has not been read: to close it now would cost its client the answer. */
+bool edge_has_newcomers(const struct edge *edge);
+/* Stops accepting; refuses new sessions, turns and requests with server_draining; only /healthz, /readyz (which says 503)
+ * and /metrics go on answering, and every answer is the last of its connection. Closes connections without a request. Tells
+ * every WebSocket `sluice:draining`; sessions without work are closed with 1012, the others when their running turn has
+ * ended. */
 void edge_drain(struct edge *edge);
 size_t edge_connection_count(const struct edge *edge);
 /* Closes what is left, at once, and frees everything; afterwards the loop must run until it has nothing to do. */

@@ -10,7 +10,6 @@
 
 #define CONNECTION_MAGIC 0x636f6e6eu
 #define DRAIN_CHECK_MS 200
-#define SHORTAGE_LOG_US INT64_C(60000000)
 
 /* How many connections an address has. IPv6 counts by /64, which one customer holds whole. */
 struct address_share {
@@ -89,31 +88,8 @@ static void ticker_start(struct edge *edge) {
 	uv_timer_start(&edge->ticker, edge->on_tick, WHEEL_TICK_US / 1000, WHEEL_TICK_US / 1000);
 }
 
-/* Out of descriptors accept(2) fails, the listening socket stays readable and the loop spins (fault 11). Descriptors are
- * handed out lowest first, so a high one says that few are left: refuse it while there still is one to refuse with, and
- * accept nothing until the next tick. */
-static bool short_of_descriptors(struct edge *edge, struct lws *listener, int descriptor) {
-	if (descriptor < edge->descriptor_limit) {
-		return false;
-	}
-	edge->paused_listener = listener;
-	ticker_start(edge);
-	lws_rx_flow_control(listener, 0);
-	/* Once a minute: the shortage must not flood the log as well. */
-	int64_t now = edge_now_us(edge);
-	if (edge->shortage_logged_us == 0 || now - edge->shortage_logged_us >= SHORTAGE_LOG_US) {
-		edge->shortage_logged_us = now;
-		log_warn(edge->deps.log, "short of descriptors: connections are refused",
-			 LOG_I("descriptor", descriptor));
-	}
-	return true;
-}
-
-bool connection_may_accept(struct edge *edge, struct lws *listener, int descriptor) {
+bool connection_may_accept(struct edge *edge, int descriptor) {
 	bool full = edge->closing || edge->connection_count >= edge->options.max_connections;
-	if (!full) {
-		full = short_of_descriptors(edge, listener, descriptor);
-	}
 	if (!full && edge->options.max_connections_per_address > 0) {
 		struct address_share key = {0};
 		const struct address_share *share = address_key(descriptor, &key) ? share_find(edge, &key) : NULL;
@@ -123,14 +99,6 @@ bool connection_may_accept(struct edge *edge, struct lws *listener, int descript
 		counter_add(edge->metrics.refused_connections, 1);
 	}
 	return !full;
-}
-
-void connection_resume_listener(struct edge *edge) {
-	if (edge->paused_listener) {
-		struct lws *listener = edge->paused_listener;
-		edge->paused_listener = NULL;
-		lws_rx_flow_control(listener, 1);
-	}
 }
 
 struct connection *connection_new(struct edge *edge, struct lws *wsi) {
@@ -237,6 +205,11 @@ static bool input_waits(const struct connection *connection) {
 	return recv(lws_get_socket_fd(connection->wsi), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
 }
 
+bool connection_is_newcomer(const struct connection *connection) {
+	bool idle = connection->wsi && !connection->exchange && !connection->session && !connection->finishing;
+	return idle && !connection->lingering && (!connection->asked || input_waits(connection));
+}
+
 static void on_drain_check(struct connection *connection) {
 	bool stuck = is_stuck(connection);
 	if (edge_now_us(connection->edge) >= connection->drain_by_us || (stuck && input_waits(connection))) {
@@ -263,6 +236,17 @@ void connection_finish(struct connection *connection) {
 	connection_resume(connection);
 	lws_callback_on_writable(connection->wsi);
 	connection_await_drain(connection);
+}
+
+void connection_dismiss(struct connection *connection) {
+	if (!connection->wsi || connection->finishing || connection->lingering) {
+		return;
+	}
+	if (connection_is_blocked(connection)) {
+		connection_finish(connection);
+	} else {
+		connection_kill(connection);
+	}
 }
 
 int connection_verdict(const struct connection *connection) {

@@ -1,5 +1,5 @@
 /* A client's TCP connection, from accept to close: what HTTP and WebSocket share. Counting per address, one deadline on
- * the wheel, ways to end it. Allocated when libwebsockets accepts, freed when it destroys its own object; everything that
+ * the wheel, ways to end it. Allocated when libwebsockets adopts it, freed when it destroys its own object; everything that
  * hangs on it (exchange, session) is let go earlier, at the logical close. */
 #ifndef SLUICE_EDGE_CONNECTION_H
 #define SLUICE_EDGE_CONNECTION_H
@@ -26,6 +26,7 @@ struct connection {
 	struct session *session;   /* after the upgrade */
 	void (*on_close)(struct connection *connection);
 	void (*on_writable)(struct connection *connection);
+	bool asked;     /* a request has been read */
 	bool finishing; /* close as soon as what was written is out */
 	bool lingering; /* answered before the whole request was read: swallow the rest for a moment */
 	bool paused;
@@ -33,8 +34,8 @@ struct connection {
 	struct log log;      /* conn=NUMBER */
 };
 
-/* The accept filter: whether a connection on this descriptor may be kept. `listener` is who accepted it. */
-bool connection_may_accept(struct edge *edge, struct lws *listener, int descriptor);
+/* Whether a connection that was accepted on this descriptor may be kept; counts it when it may not. */
+bool connection_may_accept(struct edge *edge, int descriptor);
 /* NULL when memory is out. Starts the header deadline. */
 struct connection *connection_new(struct edge *edge, struct lws *wsi);
 /* The one that hangs on this wsi; NULL for libwebsockets' own. */
@@ -58,6 +59,11 @@ void connection_await_drain(struct connection *connection);
 void connection_finish(struct connection *connection);
 /* Closes now, whatever waits to be sent; the close itself happens from the loop. */
 void connection_kill(struct connection *connection);
+/* Ends one that waits for a request, at once: libwebsockets never says that such a one is writable. What an earlier answer
+ * still owes goes out first. */
+void connection_dismiss(struct connection *connection);
+/* Whether a request is on its way that nobody has seen: accepted and nothing read yet, or kept alive and input waits. */
+bool connection_is_newcomer(const struct connection *connection);
 /* 0, or -1 when libwebsockets must close: what its callbacks return. */
 int connection_verdict(const struct connection *connection);
 /* Stops and resumes reading. Must be resumed before anything is written. */
@@ -68,7 +74,5 @@ bool connection_is_blocked(const struct connection *connection);
 
 /* From the ticker: what the wheel fires. */
 void connection_fire(void *owner, struct wheel_timer *timer);
-/* From the ticker: accepts again after running short of descriptors. */
-void connection_resume_listener(struct edge *edge);
 
 #endif

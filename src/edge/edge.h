@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "edge/server.h"
 #include "files.h"
+#include "listener.h"
 #include "lws.h"
 #include "wheel.h"
 
@@ -35,9 +36,7 @@ struct edge {
 	struct lws_context *context; /* libwebsockets sets it to NULL when it has freed it */
 	struct lws_vhost *vhost;
 	struct lws_protocols protocols[3];
-	struct lws *paused_listener; /* accepts nothing until the next tick */
-	int descriptor_limit;        /* a descriptor this high means that few are left */
-	int64_t shortage_logged_us;
+	struct listener *listener;
 
 	/* Around the phase of the loop in which sockets are read: see http.c, is_replayed. */
 	uv_prepare_t before_poll;

@@ -1,7 +1,5 @@
 #include "edge/server.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -70,6 +68,7 @@ static int on_add_headers(struct lws *wsi, struct lws_process_html_args *args) {
 static int dispatch(struct connection *connection, enum lws_callback_reasons reason, struct str bytes) {
 	switch (reason) {
 	case LWS_CALLBACK_HTTP:
+		connection->asked = true;
 		return http_request(connection);
 	case LWS_CALLBACK_HTTP_BODY:
 		return http_body(connection, bytes);
@@ -81,6 +80,7 @@ static int dispatch(struct connection *connection, enum lws_callback_reasons rea
 		}
 		return connection_verdict(connection);
 	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+		connection->asked = true;
 		return on_upgrade(connection);
 	case LWS_CALLBACK_ESTABLISHED:
 		return session_established(connection);
@@ -109,9 +109,6 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	(void)user;
 	if (guard_is_foreign_role(reason)) {
 		return -1;
-	}
-	if (reason == LWS_CALLBACK_FILTER_NETWORK_CONNECTION) {
-		return connection_may_accept(edge_of(wsi), wsi, (int)(intptr_t)in) ? 0 : -1;
 	}
 	if (reason == LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED) {
 		return on_accepted(wsi);
@@ -160,9 +157,8 @@ static void register_metrics(struct edge_metrics *m, struct metrics *metrics) {
 static void on_tick(uv_timer_t *ticker) {
 	struct edge *edge = ticker->data;
 	wheel_advance(&edge->wheel, edge_now_us(edge), connection_fire, edge);
-	connection_resume_listener(edge);
 	users_sweep(edge);
-	if (edge->wheel.count == 0 && !edge->paused_listener) {
+	if (edge->wheel.count == 0) {
 		uv_timer_stop(ticker);
 		edge->ticking = false;
 	}
@@ -206,45 +202,48 @@ static int copy_origins(struct edge *edge) {
 	return edge->origins ? 0 : -1;
 }
 
-static bool is_ipv4(const char *address) {
-	struct in_addr parsed;
-	return inet_pton(AF_INET, address, &parsed) == 1;
-}
-
-static bool is_any(const char *address) {
-	return strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0;
-}
-
-/* libwebsockets keeps to itself why it can't bind; try it first, for the message. */
-static int try_address(const char *address, uint16_t port, struct err *err) {
-	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-	bool four = inet_pton(AF_INET, address, &v4.sin_addr) == 1;
-	if (!four && inet_pton(AF_INET6, address, &v6.sin6_addr) != 1) {
-		return err_set(err, ERR_INVALID, "%s is no IP address to listen on", address);
-	}
-	int on = 1, result = 0;
-	int fd = socket(four ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
-	    bind(fd, four ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6, four ? sizeof v4 : sizeof v6) ||
-	    listen(fd, 1)) {
-		result = err_set(err, ERR_IO, "can't listen on %s port %u: %s", address, port, strerror(errno));
-	}
-	if (fd >= 0) {
-		close(fd);
-	}
-	return result;
-}
-
-/* Guard 6. `fd_limit_per_thread` would do, but makes libwebsockets search its descriptors one by one; the accept filter
+/* Guard 6. `fd_limit_per_thread` would do, but makes libwebsockets search its descriptors one by one; the listener
  * watches the numbers instead. */
-static void set_descriptor_limit(struct edge *edge) {
+static int descriptor_limit(void) {
 	struct rlimit limit;
-	edge->descriptor_limit = INT32_MAX;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < INT32_MAX) {
-		int most = (int)limit.rlim_cur;
-		edge->descriptor_limit = most > 2 * DESCRIPTOR_RESERVE ? most - DESCRIPTOR_RESERVE : most / 2;
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= INT32_MAX) {
+		return INT32_MAX;
 	}
+	int most = (int)limit.rlim_cur;
+	return most > 2 * DESCRIPTOR_RESERVE ? most - DESCRIPTOR_RESERVE : most / 2;
+}
+
+static void on_connection(void *owner, int descriptor) {
+	struct edge *edge = owner;
+	if (!connection_may_accept(edge, descriptor)) {
+		close(descriptor);
+		return;
+	}
+	/* On failure it closes the descriptor; else `callback` has been told already. */
+	lws_adopt_descriptor_vhost(edge->vhost, LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP,
+				   (lws_sock_file_fd_type){.sockfd = descriptor}, NULL, NULL);
+}
+
+static int open_listener(struct edge *edge, struct err *err) {
+	const struct listener_options options = {
+		.inherited = edge->options.inherited,
+		.inherited_count = edge->options.inherited_count,
+		.address = edge->options.address,
+		.port = edge->options.port,
+		.descriptor_limit = descriptor_limit(),
+	};
+	const struct listener_deps deps = {
+		.loop = edge->deps.loop,
+		.clock = edge->deps.clock,
+		.log = edge->deps.log,
+		.refused = edge->metrics.refused_connections,
+		.on_connection = on_connection,
+		.owner = edge,
+	};
+	edge->listener = listener_new(&options, &deps, err);
+	edge->options.inherited = NULL;
+	edge->options.inherited_count = 0;
+	return edge->listener ? 0 : -1;
 }
 
 static void set_protocols(struct edge *edge) {
@@ -303,13 +302,12 @@ static int create_context(struct edge *edge, struct err *err) {
 	struct handle_walk walk = {.edge = edge, .before = true};
 	uv_walk(edge->deps.loop, note_handle, &walk);
 	struct lws_context_creation_info info = {
-		.port = options->port,
-		.iface = is_any(options->address) ? NULL : options->address,
+		/* Connections are accepted by listener.c, and adopted. */
+		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
 		.protocols = edge->protocols,
 		.vhost_name = "sluice",
-		.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
-			   LWS_SERVER_OPTION_VALIDATE_UTF8 | LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND |
-			   (is_ipv4(options->address) ? LWS_SERVER_OPTION_DISABLE_IPV6 : 0),
+		.options =
+			LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_VALIDATE_UTF8,
 		.foreign_loops = loops,
 		.user = edge,
 		.pcontext = &edge->context,
@@ -331,7 +329,7 @@ static int create_context(struct edge *edge, struct err *err) {
 	}
 	edge->vhost = lws_create_vhost(edge->context, &info);
 	if (!edge->vhost) {
-		return err_set(err, ERR_IO, "can't listen on %s port %u", options->address, options->port);
+		return err_set(err, ERR_IO, "libwebsockets can't serve");
 	}
 	return 0;
 }
@@ -358,10 +356,9 @@ struct edge *edge_new(const struct edge_options *options, const struct edge_deps
 		goto fail;
 	}
 	edge->files = files_load(options->www, err);
-	if (!edge->files || try_address(options->address, options->port, err)) {
+	if (!edge->files || open_listener(edge, err)) {
 		goto fail;
 	}
-	set_descriptor_limit(edge);
 	set_protocols(edge);
 	lws_log_route(deps->log);
 	if (create_context(edge, err)) {
@@ -373,8 +370,8 @@ fail:
 	return NULL;
 }
 
-uint16_t edge_port(const struct edge *edge) {
-	return (uint16_t)lws_get_vhost_listen_port(edge->vhost);
+const char *edge_address(const struct edge *edge) {
+	return listener_address(edge->listener);
 }
 
 size_t edge_connection_count(const struct edge *edge) {
@@ -383,17 +380,31 @@ size_t edge_connection_count(const struct edge *edge) {
 
 /* --- end ------------------------------------------------------------------------------------------------------------- */
 
+void edge_stop_accepting(struct edge *edge) {
+	listener_stop(edge->listener);
+}
+
+bool edge_has_newcomers(const struct edge *edge) {
+	list_each(node, after, &edge->connections) {
+		if (connection_is_newcomer(container_of(node, struct connection, link))) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void edge_drain(struct edge *edge) {
 	if (edge->draining) {
 		return;
 	}
 	edge->draining = true;
+	edge_stop_accepting(edge);
 	list_each(node, after, &edge->connections) {
 		struct connection *connection = container_of(node, struct connection, link);
 		if (connection->session) {
 			session_drain(connection);
 		} else if (!connection->exchange) {
-			connection_finish(connection);
+			connection_dismiss(connection);
 		}
 	}
 }
@@ -459,6 +470,7 @@ void edge_free(struct edge **edge) {
 	*edge = NULL;
 	going->closing = true;
 	uv_timer_stop(&going->ticker);
+	listener_free(&going->listener);
 	list_each(node, after, &going->connections) {
 		struct connection *connection = container_of(node, struct connection, link);
 		struct lws *wsi = connection->wsi;

@@ -2,7 +2,6 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "admin/command.h"
@@ -13,12 +12,16 @@
 #include "base/metrics.h"
 #include "base/str.h"
 #include "conversation/conversation.h"
+#include "inherit.h"
 #include "notify.h"
 #include "options.h"
 #include "response/engine.h"
 #include "seal/token.h"
 #include "store/store.h"
 
+/* Whoever was accepted before the signal may still be heard: so long its first request may take. */
+#define NEWCOMERS_MS 250
+#define NEWCOMERS_STEP_MS 10
 #define CLOSING_MS 2000 /* for goodbyes, once nothing runs any more */
 #define CLOSING_STEP_MS 20
 #define TEARDOWN_S 3
@@ -32,8 +35,11 @@ struct server {
 	uv_loop_t loop;
 	uv_signal_t terminate, interrupt;
 	uv_timer_t deadline;
-	bool draining, stopped;
-	int64_t closing_ms; /* since nothing runs any more */
+	bool leaving, draining, stopped; /* one after the other */
+	int64_t newcomers_ms;            /* since the signal */
+	int64_t closing_ms;              /* since nothing runs any more */
+	int inherited[INHERIT_MAX];      /* listening sockets, until the edge has them */
+	size_t inherited_count;
 
 	struct metrics *metrics;
 	struct store *store;
@@ -47,7 +53,6 @@ struct server {
 	struct admin_socket *socket;
 	struct notify *notify;
 	struct buf base_url;
-	char address[CONFIG_HOST_SIZE + 16]; /* as bound */
 };
 
 /* --- going down ------------------------------------------------------------------------------------------------------ */
@@ -134,7 +139,6 @@ static void drain(struct server *server) {
 	size_t live = engine_live_count(server->engine);
 	log_info(server->log, "draining", LOG_I("live", live),
 		 LOG_I("connections", edge_connection_count(server->edge)));
-	notify_stopping("draining");
 	engine_drain(server->engine);
 	edge_drain(server->edge);
 	uv_timer_start(&server->deadline, on_drain_deadline, (uint64_t)server->config->server.drain_timeout_ms, 0);
@@ -143,14 +147,31 @@ static void drain(struct server *server) {
 	}
 }
 
+static void on_newcomers(uv_timer_t *timer) {
+	struct server *server = timer->data;
+	server->newcomers_ms += NEWCOMERS_STEP_MS;
+	if (server->newcomers_ms > NEWCOMERS_MS || !edge_has_newcomers(server->edge)) {
+		drain(server);
+	}
+}
+
+/* From here on newcomers wait for the successor, when the socket is inherited. Those who came through the door before it
+ * closed are not turned away. */
+static void leave(struct server *server) {
+	server->leaving = true;
+	notify_stopping("draining");
+	edge_stop_accepting(server->edge);
+	uv_timer_start(&server->deadline, on_newcomers, NEWCOMERS_STEP_MS, NEWCOMERS_STEP_MS);
+}
+
 /* A second signal does not wait. */
 static void on_signal(uv_signal_t *handle, int number) {
 	struct server *server = handle->data;
 	log_info(server->log, "signal", LOG_S("name", number == SIGTERM ? "SIGTERM" : "SIGINT"));
-	if (server->draining || !server->edge) {
+	if (server->leaving || !server->edge) {
 		stop(server);
 	} else {
-		drain(server);
+		leave(server);
 	}
 }
 
@@ -166,6 +187,8 @@ static int open_edge(struct server *server) {
 	if (edge_settings_make(&settings, server->config, server->err)) {
 		return -1;
 	}
+	settings.options.inherited = server->inherited;
+	settings.options.inherited_count = server->inherited_count;
 	const struct edge_deps deps = {
 		.loop = &server->loop,
 		.clock = clock_system(),
@@ -176,14 +199,9 @@ static int open_edge(struct server *server) {
 		.engine = server->engine,
 	};
 	server->edge = edge_new(&settings.options, &deps, server->err);
-	int result = -1;
-	if (server->edge) {
-		const char *form = strchr(settings.address, ':') ? "[%s]:%u" : "%s:%u";
-		char address[CONFIG_HOST_SIZE + 16];
-		snprintf(address, sizeof address, form, settings.address, edge_port(server->edge));
-		result = config_base_url(server->config, address, &server->base_url, server->err);
-		str_copy_cut(server->address, sizeof server->address, str_of(address));
-	}
+	int result = server->edge ? config_base_url(server->config, edge_address(server->edge), &server->base_url,
+						    server->err)
+				  : -1;
 	edge_settings_free(&settings);
 	return result;
 }
@@ -214,8 +232,13 @@ static void on_identities(void *owner, const struct err *err) {
 		fail(server);
 		return;
 	}
+	if (server->inherited_count > 0) {
+		log_info(server->log, "listening on inherited sockets; [server] listen is not used",
+			 LOG_I("count", server->inherited_count));
+	}
 	/* Whoever reads this finds the admin socket, too. */
-	log_info(server->log, "listening", LOG_S("address", server->address), LOG_S("version", SLUICE_VERSION));
+	log_info(server->log, "listening", LOG_S("address", edge_address(server->edge)),
+		 LOG_S("version", SLUICE_VERSION));
 	notify_ready(server->base_url.data);
 }
 
@@ -321,7 +344,8 @@ int server_run(const struct config *config, const struct log *log, struct err *e
 	}
 	signal(SIGPIPE, SIG_IGN);
 	open_handles(server);
-	if (seal_init(err) || open_modules(server)) {
+	if (inherit_sockets(server->inherited, &server->inherited_count, err) || seal_init(err) ||
+	    open_modules(server)) {
 		fail(server);
 	}
 	uv_run(&server->loop, UV_RUN_DEFAULT);

@@ -143,26 +143,6 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
 
 /* --- sockets --------------------------------------------------------------------------------------------------------- */
 
-static bool read_option(int descriptor, int option, int *value) {
-	socklen_t length = sizeof *value;
-	return getsockopt(descriptor, SOL_SOCKET, option, value, &length) == 0;
-}
-
-static int check_inherited(int descriptor, struct err *err) {
-	int domain = 0, type = 0, listening = 0;
-	bool known = read_option(descriptor, SO_DOMAIN, &domain) && read_option(descriptor, SO_TYPE, &type) &&
-		     read_option(descriptor, SO_ACCEPTCONN, &listening);
-	if (!known) {
-		return err_set(err, ERR_INVALID, "the inherited descriptor %d is not a socket: %s", descriptor,
-			       strerror(errno));
-	}
-	if ((domain != AF_INET && domain != AF_INET6) || type != SOCK_STREAM || !listening) {
-		return err_set(err, ERR_INVALID, "the inherited descriptor %d is not a listening TCP socket",
-			       descriptor);
-	}
-	return 0;
-}
-
 static int parse_address(const char *text, uint16_t port, union socket_address *address, socklen_t *length) {
 	memset(address, 0, sizeof *address);
 	if (inet_pton(AF_INET, text, &address->v4.sin_addr) == 1) {
@@ -239,9 +219,6 @@ static int take_inherited(struct listener *listener, const struct listener_optio
 		int descriptor = options->inherited[i];
 		if (!result && listener->count == LISTENER_SOCKETS) {
 			result = err_set(err, ERR_LIMIT, "more than %d inherited sockets", LISTENER_SOCKETS);
-		}
-		if (!result) {
-			result = check_inherited(descriptor, err);
 		}
 		if (result) {
 			close(descriptor);

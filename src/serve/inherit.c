@@ -1,6 +1,10 @@
 #include "inherit.h"
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -29,6 +33,26 @@ static int read_count(uint64_t *count, struct err *err) {
 	return 0;
 }
 
+static bool read_option(int descriptor, int option, int *value) {
+	socklen_t length = sizeof *value;
+	return getsockopt(descriptor, SOL_SOCKET, option, value, &length) == 0;
+}
+
+static int check(int descriptor, struct err *err) {
+	int domain = 0, type = 0, listening = 0;
+	bool known = read_option(descriptor, SO_DOMAIN, &domain) && read_option(descriptor, SO_TYPE, &type) &&
+		     read_option(descriptor, SO_ACCEPTCONN, &listening);
+	if (!known) {
+		return err_set(err, ERR_INVALID, "the inherited descriptor %d is not a socket: %s", descriptor,
+			       strerror(errno));
+	}
+	if ((domain != AF_INET && domain != AF_INET6) || type != SOCK_STREAM || !listening) {
+		return err_set(err, ERR_INVALID, "the inherited descriptor %d is not a listening TCP socket",
+			       descriptor);
+	}
+	return 0;
+}
+
 int inherit_sockets(int sockets[static INHERIT_MAX], size_t *count, struct err *err) {
 	static const char *const names[] = {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"};
 	uint64_t found;
@@ -41,6 +65,9 @@ int inherit_sockets(int sockets[static INHERIT_MAX], size_t *count, struct err *
 	}
 	for (size_t i = 0; i < found; i++) {
 		sockets[i] = FIRST_DESCRIPTOR + (int)i;
+		if (check(sockets[i], err)) {
+			return -1;
+		}
 	}
 	*count = (size_t)found;
 	return 0;

@@ -9,7 +9,8 @@
 #define INHERIT_MAX 16
 
 /* Reads LISTEN_PID and LISTEN_FDS and removes them, so that they are meant for nobody else. `*count` is 0 when nothing was
- * handed to this process. To be called once, before there is a second thread. */
+ * handed to this process; else every one is a listening TCP socket, or the call fails. To be called once, before this
+ * process opens descriptors of its own and before there is a second thread. */
 int inherit_sockets(int sockets[static INHERIT_MAX], size_t *count, struct err *err);
 
 #endif

@@ -20,7 +20,7 @@
 #include "store/store.h"
 
 /* Whoever was accepted before the signal may still be heard: so long its first request may take. */
-#define NEWCOMERS_MS 250
+#define NEWCOMERS_MS 500
 #define NEWCOMERS_STEP_MS 10
 #define CLOSING_MS 2000 /* for goodbyes, once nothing runs any more */
 #define CLOSING_STEP_MS 20
@@ -333,6 +333,10 @@ int server_run(const struct config *config, const struct log *log, struct err *e
 	if (!server) {
 		return err_set(err, ERR_MEMORY, "no memory for the server");
 	}
+	if (inherit_sockets(server->inherited, &server->inherited_count, err)) {
+		mem_free(server);
+		return -1;
+	}
 	server->config = config;
 	server->log = log;
 	server->err = err;
@@ -344,8 +348,7 @@ int server_run(const struct config *config, const struct log *log, struct err *e
 	}
 	signal(SIGPIPE, SIG_IGN);
 	open_handles(server);
-	if (inherit_sockets(server->inherited, &server->inherited_count, err) || seal_init(err) ||
-	    open_modules(server)) {
+	if (seal_init(err) || open_modules(server)) {
 		fail(server);
 	}
 	uv_run(&server->loop, UV_RUN_DEFAULT);

@@ -63,12 +63,13 @@ process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 process.once('SIGTERM', () => process.exit(143));
 
 class Server {
-	constructor(dir, { settings = {}, env = {}, wrapper = [] }) {
+	constructor(dir, { settings = {}, env = {}, wrapper = [], sockets }) {
 		this.dir = dir;
 		this.data = path.join(dir, 'data');
 		this.file = path.join(dir, 'sluice.conf');
 		this.settings = settings;
-		this.wrapper = wrapper;
+		this.wrapper = sockets ? sockets.wrapper : wrapper;
+		this.descriptors = sockets ? sockets.descriptors : [];
 		this.env = { ...process.env, ...env };
 		this.lines = []; // every line on standard error, as text
 		this.log = []; // those that are JSON, parsed
@@ -79,7 +80,7 @@ class Server {
 		await writeFile(this.file, ini(this.settings), { mode: 0o600 });
 		const from = this.log.length;
 		const [command, ...args] = [...this.wrapper, program('sluiced'), '-c', this.file];
-		this.child = spawn(command, args, { env: this.env, stdio: ['ignore', 'inherit', 'pipe'] });
+		this.child = spawn(command, args, { env: this.env, stdio: ['ignore', 'inherit', 'pipe', ...this.descriptors] });
 		const child = this.child;
 		running.add(child);
 		// 'close' and not 'exit': by then the last line of the log has been read too.
@@ -244,7 +245,7 @@ class Server {
 
 /**
  * A running server. `upstream`: an object with a `url`; `settings`: { section: { key: value } } over the defaults
- * below; `env`: more environment variables; `wrapper`: a command to start it through. The limits are far away unless a test draws them near.
+ * below; `env`: more environment variables; `wrapper`: a command to start it through; `sockets`: listening ones to hand down. The limits are far away unless a test draws them near.
  */
 export async function startServer({ upstream, settings = {}, ...options } = {}) {
 	const dir = await mkdtemp(path.join(tmpdir(), 'sluice-test-'));

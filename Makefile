@@ -152,7 +152,9 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/sluice/www $(DESTDIR)$(SYSCONFDIR)/sluice $(DESTDIR)$(UNITDIR)
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	cp -R www/. $(DESTDIR)$(PREFIX)/share/sluice/www
-	sed 's|@PREFIX@|$(PREFIX)|g' systemd/sluiced.service > $(DESTDIR)$(UNITDIR)/sluiced.service
+	for unit in sluiced.service sluiced.socket; do \
+		sed 's|@PREFIX@|$(PREFIX)|g' systemd/$$unit > $(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
+	done
 	test -e $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.conf || \
 		sed 's|@PREFIX@|$(PREFIX)|g' systemd/sluice.conf > $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.conf
 

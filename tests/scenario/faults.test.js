@@ -47,6 +47,41 @@ test('a cancel at every event of a response gives exactly one terminal event, an
 	await chat.close();
 });
 
+test('however it is cancelled, what came is kept and the model is hung up before that is acknowledged', async () => {
+	const [chat, other] = [await stage.chat(), await stage.chat()];
+	const ways = {
+		'by its id': (id) => chat.send({ type: 'response.cancel', response_id: id }),
+		'by its lane': () => chat.send({ type: 'sluice:response.cancel' }),
+		'from another device': (id) => other.send({ type: 'sluice:response.cancel', response_id: id }),
+		'over HTTP': async (id) => {
+			const answer = await stage.fetch(`/v1/responses/${id}/cancel`, { method: 'POST' });
+			assert.equal((await answer.json()).incomplete_details.reason, 'cancelled');
+		},
+	};
+	const cancelled = async () => Number(/^sluice_cancel_seconds_count (\d+)/m.exec(await (await stage.fetch('/metrics')).text())[1]);
+	const before = await cancelled();
+	let count = 0;
+	for (const [way, cancel] of Object.entries(ways)) {
+		for (const words of [[], ['one '], ['one ', 'two ', 'three ']]) {
+			const question = `cancelled ${way} after ${words.length}`;
+			stage.upstream.on(question, reply.stalls(words));
+			const turn = chat.begin({ input: question });
+			const { id } = await turn.created;
+			const x = await stage.upstream.request(question);
+			const deltas = () => chat.events.slice(turn.from).filter(({ type }) => type === 'response.output_text.delta');
+			await chat.wait(() => deltas().map(({ delta }) => delta).join('') === words.join(''), { from: turn.from });
+			await cancel(id);
+			const { response, text } = await turn.end;
+			assert.equal(response.incomplete_details.reason, 'cancelled');
+			assert.equal(text, words.join(''));
+			await x.hungUp();
+			assert.equal(await cancelled(), before + ++count);
+		}
+	}
+	await chat.close();
+	await other.close();
+});
+
 test('two cancels at once are one: the second is told that it is late, or nothing', async () => {
 	stage.upstream.on('cancelled twice', reply.stalls('x'));
 	const chat = await stage.chat();

@@ -144,7 +144,10 @@ test('what is not stored continues from any lane; only a failure in its own lane
 	const { id } = first.response;
 	stage.upstream.on('fork fails', reply.fails(400));
 	assert.equal((await turn('b', 'fork fails', id)).type, 'response.failed');
-	assert.equal((await turn('b', 'fork works', id)).type, 'response.completed');
+	const fork = await turn('b', 'fork works', id);
+	assert.equal(fork.type, 'response.completed');
+	assert.equal((await turn('b', 'fork fails', id)).type, 'response.failed');
+	assert.equal((await turn('c', 'beyond the fork', fork.response.id)).type, 'response.completed', 'b remembers its own');
 	const [{ messages }] = stage.upstream.asked('fork works');
 	assert.equal(messages[0].content, 'the password is swordfish');
 	stage.upstream.on('same lane fails', reply.fails(400));

@@ -51,6 +51,24 @@ typedef void conversation_context_fn(void *owner, struct conversation *conversat
 struct conversation_op *conversation_load(struct conversations *module, const char *owner, const char *response_id,
 					  conversation_context_fn *done, void *arg);
 
+/* What an idempotency key and the request that came with it are known by: keyed hashes, from which neither is to be had
+ * without the KEK. The same key of two users is two; the same request under two keys has two hashes. */
+#define CONVERSATION_CLAIM_MS (INT64_C(24) * 60 * 60 * 1000) /* how long a key stands for its response */
+struct conversation_claim {
+	uint8_t key[STORE_HASH_SIZE];
+	uint8_t body[STORE_HASH_SIZE];
+};
+/* Of a request with a key. -1 when memory is out. */
+int conversation_claim_make(const struct conversations *module, const char *owner, const struct request *request,
+			    struct conversation_claim *claim);
+/* `response_id` is the one that began with this key (borrowed); `same` whether it was asked the same. ERR_NOT_FOUND: the key
+ * is free. */
+typedef void conversation_claim_fn(void *arg, const char *response_id, bool same, const struct err *err);
+/* Looks for what began with the key less than CONVERSATION_CLAIM_MS before `now_ms`. */
+struct conversation_op *conversation_find_claim(struct conversations *module, const char *owner,
+						const struct conversation_claim *claim, int64_t now_ms,
+						conversation_claim_fn *done, void *arg);
+
 /* What is kept of a response. All borrowed during the call. */
 struct conversation_entry {
 	const char *response_id;
@@ -59,7 +77,9 @@ struct conversation_entry {
 	const struct request_settings *settings;
 	const struct item_list *input;
 	int64_t created_ms;
+	const struct conversation_claim *claim; /* at the beginning: written with it. NULL: none */
 	/* for the end only: */
+	bool frees_claim; /* nothing came of it that a repeat should get */
 	int64_t completed_ms;
 	enum response_status status;
 	const char *reason;        /* incomplete reason or error code; "" if none */

@@ -51,6 +51,12 @@
 	X(RESPONSE_NOT_ACTIVE, "response_not_active", 409, "invalid_request_error",                                    \
 	  "The response has ended or is still running, and the request needs the opposite.",                           \
 	  "Get its state with GET /v1/responses/{id}.")                                                                \
+	X(IDEMPOTENCY_REUSED, "idempotency_key_reused", 409, "invalid_request_error",                                  \
+	  "The idempotency key was used within a day for another request.",                                            \
+	  "Do not retry: a new request needs a new key.")                                                              \
+	X(IDEMPOTENCY_SPENT, "idempotency_answer_not_kept", 409, "invalid_request_error",                              \
+	  "The first request with this idempotency key was answered, and the answer is not kept (store: false).",      \
+	  "Do not retry: send a new key if the model is to be asked, and paid, again.")                                \
 	X(CONVERSATION_NOT_FOUND, "conversation_not_found", 404, "invalid_request_error",                              \
 	  "No such conversation of this user.", "List them with GET /v1/conversations.")                               \
 	X(NOT_FOUND, "not_found", 404, "invalid_request_error", "No such path.", "See the table of endpoints.")        \
@@ -132,6 +138,8 @@ struct api_error_row {
 };
 
 const struct api_error_row *api_error_row(enum api_error_code code);
+/* The code of this name; API_OK when there is none. */
+enum api_error_code api_error_named(struct str name);
 
 /* Fills it, with retry_after_ms -1 and no limit state; returns -1. `param` may be NULL; `format` NULL takes the cause. */
 int api_error_set(struct api_error *error, enum api_error_code code, const char *param, const char *format, ...)
@@ -143,10 +151,11 @@ struct api_header {
 	char value[32];
 };
 
-#define API_ERROR_HEADERS 5
+#define API_ERROR_HEADERS 6
 /* The x-ratelimit-*-requests headers of a limit state; 0 of them when it is not known. */
 size_t api_limit_headers(const struct api_limit_state *state, struct api_header headers[static 3]);
-/* The same for an error, and retry-after (seconds, rounded up) and retry-after-ms when it has one. How many there are. */
+/* The same for an error, and retry-after (seconds, rounded up) and retry-after-ms when it has one, and
+ * x-should-retry: false where SDKs, which repeat after a 409, must not. How many there are. */
 size_t api_error_headers(const struct api_error *error, struct api_header headers[static API_ERROR_HEADERS]);
 
 /* {"error":{"message","type","param","code"}} of HTTP */

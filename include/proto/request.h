@@ -13,6 +13,7 @@
 
 #define REQUEST_MODEL_SIZE 128
 #define STREAM_ID_SIZE 257
+#define REQUEST_KEY_SIZE 256 /* of an idempotency key, with its NUL */
 
 /* What a response repeats of its request. */
 struct request_settings {
@@ -32,6 +33,8 @@ struct request {
 	struct item_list input;             /* at least one item */
 	bool stream;                        /* HTTP only */
 	bool prepare_only;                  /* WebSocket only (generate: false): the model is not asked */
+	/* WebSocket: its field of this name. HTTP: whoever read the header puts it here. "" for none. */
+	char idempotency_key[REQUEST_KEY_SIZE];
 };
 
 enum request_transport { REQUEST_HTTP, REQUEST_WEBSOCKET };
@@ -46,6 +49,11 @@ void request_free(struct request *request);
 /* The lane that a WebSocket message names with `stream_id`, 1 to 256 of [A-Za-z0-9_.-]; "" when it names none. -1 with
  * INVALID_STREAM_ID for anything else. */
 int request_stream_id(const struct json *message, char stream_id[static STREAM_ID_SIZE], struct api_error *error);
+/* An idempotency key: 1 to 255 visible ASCII characters. -1 with an error that names `param`. */
+int request_read_key(struct str text, const char *param, char key[static REQUEST_KEY_SIZE], struct api_error *error);
+/* Appends what the request asks for, in one form for both transports: not how it wants to hear the answer, and not the
+ * ids of its messages, most of which were made here. */
+void request_write_asked(struct buf *out, const struct request *request);
 void request_settings_free(struct request_settings *settings);
 /* Deep copy; -1 when memory is out. */
 int request_settings_copy(struct request_settings *to, const struct request_settings *from);

@@ -65,6 +65,14 @@ struct store_link {
 	uint8_t commitment[32];
 };
 
+/* That a request with an idempotency key began a response. Both are keyed hashes; the key's covers the owner too. */
+struct store_idempotency {
+	char response[ID_SIZE];
+	uint8_t key[STORE_HASH_SIZE];
+	uint8_t body[STORE_HASH_SIZE];
+	int64_t created_ms;
+};
+
 struct store_user {
 	char id[ID_SIZE]; /* user_… */
 	char name[STORE_NAME_SIZE];
@@ -97,6 +105,8 @@ struct store_snapshot {
 	size_t record_count;
 	struct store_link *links;
 	size_t link_count;
+	struct store_idempotency *idempotency;
+	size_t idempotency_count;
 	struct store_user *users;
 	size_t user_count;
 	struct store_credential *credentials;

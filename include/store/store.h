@@ -70,11 +70,16 @@ int store_put_response(struct store_write *write, const struct store_response *r
 /* Inserts, or replaces the record of this number if it is the same response's. ERR_CONFLICT when the thread or response
  * is not there, or the number is another's. `sealed` must be a sealed record (ERR_INVALID). */
 int store_put_record(struct store_write *write, struct store_record *record);
-/* With its records; what it was the parent of stays. ERR_NOT_FOUND when it is not there or not this owner's. */
 /* A part of a response that is in progress: `number` counts within the response, and nothing is chained. The sealed bytes are
  * moved. ERR_CONFLICT when the response is not in progress. Reads give segments back among the records, behind those. */
 int store_put_segment(struct store_write *write, struct store_record *segment);
 int store_delete_segments(struct store_write *write, const char *response);
+/* The response is put in the same write or was before. ERR_CONFLICT when it is not there, or the key stands for another one
+ * since after `expired_ms`. Takes some of those along that are as old as that. */
+int store_put_idempotency(struct store_write *write, const struct store_idempotency *idempotency, int64_t expired_ms);
+/* Frees the key that began this response; none is no error. */
+int store_delete_idempotency(struct store_write *write, const char *response);
+/* With its records; what it was the parent of stays. ERR_NOT_FOUND when it is not there or not this owner's. */
 int store_delete_response(struct store_write *write, const char *owner, const char *id);
 /* With its DEKs, responses and records. ERR_NOT_FOUND likewise. */
 int store_delete_thread(struct store_write *write, const char *owner, const char *id);
@@ -112,6 +117,8 @@ enum store_read_kind {
 	/* threads of the owner, newest updated first, with DEKs and each thread's lowest-numbered record of kind
 	 * `record_kind`; snapshot.more when there are more than `limit` */
 	STORE_READ_THREADS,
+	/* what the key of hash `hash` stands for since after `expired_ms`; id is ignored */
+	STORE_READ_IDEMPOTENCY,
 	/* all users and credentials; owner and id are ignored */
 	STORE_READ_IDENTITIES,
 };
@@ -124,6 +131,8 @@ struct store_query {
 	bool ascending;       /* THREADS: oldest first */
 	uint32_t record_kind; /* THREADS: which record comes along */
 	size_t max_bytes;     /* of sealed records; more is ERR_LIMIT. 0: no bound */
+	uint8_t hash[STORE_HASH_SIZE]; /* IDEMPOTENCY: of the key */
+	int64_t expired_ms;            /* IDEMPOTENCY: rows made then or before count for nothing */
 };
 
 /* NULL when memory is out: `done` then never runs. */

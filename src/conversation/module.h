@@ -29,6 +29,7 @@ struct conversation_op {
 	struct conversation *conversation; /* held; writes of a turn and deletions */
 	char owner[ID_SIZE];
 	char id[ID_SIZE];
+	uint8_t body[STORE_HASH_SIZE]; /* what a claim's body is compared with */
 	void *arg;
 	union {
 		conversation_context_fn *context;
@@ -36,6 +37,7 @@ struct conversation_op {
 		conversation_response_fn *response;
 		conversation_list_fn *list;
 		conversation_items_fn *items;
+		conversation_claim_fn *claim;
 	} done; /* written: NULL once it was cancelled */
 };
 
@@ -55,6 +57,9 @@ const struct store_response *snapshot_response(const struct store_snapshot *snap
 struct conversation *thread_open(struct conversations *module, const struct store_snapshot *snapshot, struct err *err);
 /* The thread changed in a way that this copy does not know: later loads read it anew. */
 void thread_forget(struct conversation *conversation);
+/* Adds the idempotency key of a response that begins to the write. -1 when memory is out. */
+int claim_put(const struct conversation_entry *entry, struct store_write *write);
+
 /* Adds the thread's row with its present head to the write. -1 when memory is out. */
 int thread_put(struct conversation *conversation, struct store_write *write, const char *last_response, int64_t now_ms);
 

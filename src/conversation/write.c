@@ -98,6 +98,10 @@ static int add_changes(struct conversation *c, const struct conversation_entry *
 	if (!begins && store_delete_segments(write, entry->response_id)) {
 		return err_set(err, ERR_MEMORY, "no memory for a response");
 	}
+	if ((entry->claim && claim_put(entry, write)) ||
+	    (entry->frees_claim && store_delete_idempotency(write, entry->response_id))) {
+		return err_set(err, ERR_MEMORY, "no memory for an idempotency key");
+	}
 	/* The response refers to its thread, the records to their response. */
 	if (thread_put(c, write, entry->response_id, now_ms) || store_put_response(write, &row)) {
 		return err_set(err, ERR_MEMORY, "no memory for a response");

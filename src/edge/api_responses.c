@@ -69,7 +69,12 @@ void api_response_create(struct exchange *exchange) {
 	struct api_error error;
 	int bad = request_read(json, REQUEST_HTTP, edge_wall_ms(exchange->edge), &request, &error);
 	json_free(&json);
+	if (!bad && exchange->idempotency_key) {
+		bad = request_read_key(str_of(exchange->idempotency_key), "Idempotency-Key", request.idempotency_key,
+				       &error);
+	}
 	if (bad) {
+		request_free(&request);
 		reply_error(exchange, &error);
 		return;
 	}

@@ -11,6 +11,19 @@ bool headers_has(struct lws *wsi, enum lws_token_indexes name) {
 	return lws_hdr_total_length(wsi, name) > 0;
 }
 
+bool headers_get_custom(struct lws *wsi, const char *name, char *buffer, size_t size, struct str *value) {
+	int name_length = (int)strlen(name);
+	*value = STR_NONE;
+	if (lws_hdr_custom_length(wsi, name, name_length) < 0) {
+		return false;
+	}
+	int length = lws_hdr_custom_copy(wsi, buffer, (int)size, name, name_length);
+	if (length > 0) {
+		*value = str_trim((struct str){buffer, (size_t)length});
+	}
+	return true;
+}
+
 bool headers_repeated(struct lws *wsi, enum lws_token_indexes name) {
 	char second[HEADERS_MAX];
 	return lws_hdr_copy_fragment(wsi, second, sizeof second, name, 1) >= 0;

@@ -13,6 +13,9 @@
 /* The header's value in `buffer`, trimmed; empty when it is absent or does not fit. Repeated ones are joined by commas. */
 struct str headers_get(struct lws *wsi, enum lws_token_indexes name, char *buffer, size_t size);
 bool headers_has(struct lws *wsi, enum lws_token_indexes name);
+/* A header that libwebsockets has no number for; `name` is in lower case and ends in a colon. False when it is absent. The
+ * value is empty when it does not fit. */
+bool headers_get_custom(struct lws *wsi, const char *name, char *buffer, size_t size, struct str *value);
 bool headers_repeated(struct lws *wsi, enum lws_token_indexes name);
 /* The query behind the '?', put together again; empty when there is none or it does not fit. */
 struct str headers_query(struct lws *wsi, char *buffer, size_t size);

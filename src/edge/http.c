@@ -83,6 +83,17 @@ static int read_target(struct exchange *exchange, struct lws *wsi) {
 	return exchange->path && exchange->query ? 0 : -1;
 }
 
+/* Kept for the handler: by then libwebsockets may have let go of the headers. */
+static int read_idempotency_key(struct exchange *exchange, struct lws *wsi) {
+	char text[REQUEST_KEY_SIZE];
+	struct str key;
+	if (exchange->method != HTTP_POST || !headers_get_custom(wsi, "idempotency-key:", text, sizeof text, &key)) {
+		return 0;
+	}
+	exchange->idempotency_key = mem_memdup_str(key.data, key.length);
+	return exchange->idempotency_key ? 0 : -1;
+}
+
 static uint64_t content_length(struct lws *wsi) {
 	char text[32];
 	uint64_t length = 0;
@@ -201,15 +212,17 @@ static int admit(struct exchange *exchange, struct lws *wsi, struct api_error *e
 
 /* CORS: what a page on an allowed origin may do (Fetch standard, 4.8). Others get no permission and no explanation. */
 static void reply_preflight(struct exchange *exchange) {
-	reply_send(exchange,
-		   &(struct reply){
-			   .status = 204,
-			   .headers = exchange->allow_origin[0]
-					      ? "access-control-allow-methods: GET, POST, DELETE\r\n"
-						"access-control-allow-headers: authorization, content-type\r\n"
-						"access-control-max-age: 600\r\n"
-					      : NULL,
-		   });
+	reply_send(
+		exchange,
+		&(struct reply){
+			.status = 204,
+			.headers =
+				exchange->allow_origin[0]
+					? "access-control-allow-methods: GET, POST, DELETE\r\n"
+					  "access-control-allow-headers: authorization, content-type, idempotency-key\r\n"
+					  "access-control-max-age: 600\r\n"
+					: NULL,
+		});
 }
 
 static void dispatch(struct exchange *exchange) {
@@ -258,7 +271,7 @@ static bool is_replayed(const struct exchange *exchange) {
 static int begin(struct exchange *exchange, struct lws *wsi) {
 	struct connection *connection = exchange->connection;
 	struct api_error error;
-	if (read_target(exchange, wsi)) {
+	if (read_target(exchange, wsi) || read_idempotency_key(exchange, wsi)) {
 		exchange_free(exchange);
 		return -1;
 	}

@@ -40,6 +40,7 @@ void exchange_free(struct exchange *exchange) {
 	exchange->connection->exchange = NULL;
 	mem_free(exchange->path);
 	mem_free(exchange->query);
+	mem_free(exchange->idempotency_key);
 	buf_free(&exchange->body);
 	exchange->magic = 0;
 	mem_free(exchange);

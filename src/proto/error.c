@@ -16,6 +16,15 @@ const struct api_error_row *api_error_row(enum api_error_code code) {
 	return &rows[code > API_OK && code < API_ERROR_COUNT ? code : API_INTERNAL];
 }
 
+enum api_error_code api_error_named(struct str name) {
+	for (int code = API_OK + 1; code < API_ERROR_COUNT; code++) {
+		if (str_is(name, rows[code].code)) {
+			return (enum api_error_code)code;
+		}
+	}
+	return API_OK;
+}
+
 int api_error_set(struct api_error *error, enum api_error_code code, const char *param, const char *format, ...) {
 	*error = (struct api_error){.code = code, .retry_after_ms = -1};
 	str_copy_cut(error->param, sizeof error->param, str_of(param));
@@ -62,6 +71,11 @@ size_t api_limit_headers(const struct api_limit_state *state, struct api_header 
 
 size_t api_error_headers(const struct api_error *error, struct api_header headers[static API_ERROR_HEADERS]) {
 	size_t count = api_limit_headers(&error->requests, headers);
+	if (error->code == API_IDEMPOTENCY_REUSED || error->code == API_IDEMPOTENCY_SPENT) {
+		headers[count].name = "x-should-retry";
+		snprintf(headers[count].value, sizeof headers[count].value, "false");
+		count++;
+	}
 	if (error->retry_after_ms < 0) {
 		return count;
 	}

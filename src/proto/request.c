@@ -301,6 +301,18 @@ static int read_stream_options(const struct reader *reader, const struct json *v
 		       : field_unsupported(reader->error, "stream_options", "{\"include_obfuscation\":false}");
 }
 
+static int read_idempotency_key(const struct reader *reader, const struct json *value) {
+	const char *name = "idempotency_key";
+	/* Over HTTP it is a header: one place, which proxies and SDKs know. */
+	if (reader->transport == REQUEST_HTTP) {
+		return field_unknown(reader->error, "", STR("idempotency_key"));
+	}
+	if (json_type(value) != JSON_STRING) {
+		return field_wrong_type(reader->error, name, "a string", value);
+	}
+	return request_read_key(json_str(value), name, reader->request->idempotency_key, reader->error);
+}
+
 static const struct field_row rows[] = {
 	{"type", read_type, {0}},
 	{"model", read_model, {0}},
@@ -316,6 +328,7 @@ static const struct field_row rows[] = {
 	{"text", read_text, {0}},
 	{"reasoning", read_reasoning, {0}},
 	{"stream_options", read_stream_options, {0}},
+	{"idempotency_key", read_idempotency_key, {0}},
 	{"include", NULL, {"[]"}},
 	{"tools", NULL, {"[]"}},
 	{"tool_choice", NULL, {"\"auto\""}},

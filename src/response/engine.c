@@ -7,6 +7,7 @@
 #include "checkpoint.h"
 #include "failure.h"
 #include "followers.h"
+#include "idempotency.h"
 #include "replay.h"
 #include "response.h"
 #include "unwatched.h"
@@ -58,15 +59,17 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
 	engine->checkpoint_interval_ms = (uint64_t)options->checkpoint_interval_ms;
 	list_init(&registry->queue);
 	list_init(&registry->unwatched);
+	list_init(&registry->spent);
 	if (str_copy(engine->default_model, sizeof engine->default_model, str_of(options->default_model))) {
 		err_set(err, ERR_INVALID, "the default model's name is too long");
 		goto free_engine;
 	}
 	registry->live = map_new();
 	registry->watches = map_new();
+	registry->claims = map_new();
 	registry->turn = mem_zalloc(sizeof *registry->turn);
 	registry->timer = mem_zalloc(sizeof *registry->timer);
-	if (!registry->live || !registry->watches || !registry->turn || !registry->timer) {
+	if (!registry->live || !registry->watches || !registry->claims || !registry->turn || !registry->timer) {
 		err_set(err, ERR_MEMORY, "no memory for the response engine");
 		goto free_registry;
 	}
@@ -82,6 +85,7 @@ free_registry:
 	mem_free(registry->timer);
 	map_free(&registry->watches);
 	map_free(&registry->live);
+	map_free(&registry->claims);
 free_engine:
 	mem_free(engine);
 	return NULL;
@@ -97,6 +101,7 @@ void engine_free(struct engine **engine) {
 			followers_leave(live);
 			response_release(live);
 		}
+		idempotency_free(&e->registry);
 		uv_close((uv_handle_t *)e->registry.turn, on_closed);
 		uv_close((uv_handle_t *)e->registry.timer, on_closed);
 		map_free(&e->registry.watches);
@@ -153,9 +158,20 @@ static const char *choose_model(struct engine *engine, const char *asked, struct
 int engine_create(struct engine *engine, const struct engine_start *start, struct cursor *cursor,
 		  const struct cursor_sink *sink, void *owner, struct api_error *error) {
 	struct registry *registry = &engine->registry;
+	const bool keyed = start->request->idempotency_key[0] != '\0';
+	struct conversation_claim claim;
+	struct response *first = NULL;
 	int result = -1;
 	if (registry->draining) {
 		api_error_set(error, API_DRAINING, NULL, NULL);
+		goto free_request;
+	}
+	if (keyed && idempotency_find(registry, &engine->deps, start, &claim, &first, error)) {
+		goto free_request;
+	}
+	if (first) {
+		cursor_open(cursor, first, 0, sink, owner);
+		result = 0;
 		goto free_request;
 	}
 	if (map_count(registry->live) >= engine->max_live) {
@@ -168,16 +184,20 @@ int engine_create(struct engine *engine, const struct engine_start *start, struc
 		goto free_request;
 	}
 	const char *model = choose_model(engine, start->request->settings.model, error);
-	if (!model) {
+	if (!model && !keyed) {
 		goto free_request;
 	}
-	struct response *response = response_new(registry, &engine->deps, start, model);
+	struct response *response = response_new(registry, &engine->deps, start, model ? model : "");
 	if (!response) {
 		api_error_set(error, API_OVERLOADED, NULL, NULL);
 		goto free_request;
 	}
-	if (registry_add(registry, response->id, response)) {
+	if (!model) {
+		response->failure = *error; /* unless the key stands for an answer from when it could be had */
+	}
+	if ((keyed && idempotency_take(response, &claim)) || registry_add(registry, response->id, response)) {
 		api_error_set(error, API_OVERLOADED, NULL, NULL);
+		idempotency_settle(response, false);
 		response_release(response);
 		goto free_request;
 	}
@@ -222,7 +242,7 @@ struct response *engine_find(struct engine *engine, const char *owner, struct st
 
 void response_cancel(struct response *response) {
 	const struct clock *clock = response->deps->clock;
-	if (response->state == STATE_ACCEPTED || response->state == STATE_LOADING) {
+	if (response->state < STATE_CONNECTING && response->state != STATE_READING) {
 		response->cancelled = true;
 	} else if (response->state == STATE_CONNECTING || response->state == STATE_STREAMING) {
 		struct histogram *histogram = response->registry->metrics.cancel;

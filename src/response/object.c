@@ -5,8 +5,8 @@
 #include "response.h"
 
 static const char *const state_names[STATE_COUNT] = {
-	"reading",   "accepted",   "loading", "connecting", "streaming", "committing",
-	"completed", "incomplete", "failed",  "cancelled",  "refused",
+	"reading",   "accepted",   "claiming", "loading",   "connecting", "streaming", "committing",
+	"completed", "incomplete", "failed",   "cancelled", "refused",    "joined",
 };
 
 #define TO(state) (1u << (state))
@@ -15,7 +15,10 @@ static const char *const state_names[STATE_COUNT] = {
 /* Where each state may go. A response that nobody can read any more ends without a commit. */
 static const uint32_t transitions[STATE_COUNT] = {
 	[STATE_READING] = ENDS | TO(STATE_REFUSED),
-	[STATE_ACCEPTED] = TO(STATE_LOADING) | TO(STATE_CONNECTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
+	[STATE_ACCEPTED] =
+		TO(STATE_CLAIMING) | TO(STATE_LOADING) | TO(STATE_CONNECTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
+	[STATE_CLAIMING] =
+		TO(STATE_LOADING) | TO(STATE_CONNECTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED) | TO(STATE_JOINED),
 	[STATE_LOADING] = TO(STATE_CONNECTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
 	[STATE_CONNECTING] = TO(STATE_STREAMING) | TO(STATE_COMMITTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
 	[STATE_STREAMING] = TO(STATE_COMMITTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),

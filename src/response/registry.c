@@ -63,6 +63,8 @@ void registry_measure(struct registry *registry, struct metrics *metrics) {
 		m->ended[i] = metrics_counter(metrics, "sluice_responses_total", labels[i],
 					      "Responses that ended, by status.");
 	}
+	m->repeated = metrics_counter(metrics, "sluice_requests_repeated_total", NULL,
+				      "Requests that got the answer of an earlier one with the same idempotency key.");
 	m->deltas = metrics_counter(metrics, "sluice_deltas_total", NULL, "Text deltas appended to event logs.");
 	m->first_text = metrics_histogram(metrics, "sluice_first_text_seconds", NULL,
 					  "From a request's acceptance to its first text.");

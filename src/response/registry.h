@@ -20,6 +20,7 @@ struct deferred {
 struct engine_metrics {
 	struct gauge *live;
 	struct counter *ended[5]; /* by enum response_status; IN_PROGRESS counts the refused */
+	struct counter *repeated;
 	struct counter *deltas;
 	struct histogram *first_text;
 	struct histogram *commit;
@@ -30,6 +31,9 @@ struct registry {
 	struct map *live;      /* by response id */
 	struct map *watches;   /* struct conversation_watch, by conversation id */
 	struct list unwatched; /* stored responses without a cursor, the one that lost it first at the head */
+	struct map *claims;    /* by the hash of an idempotency key: struct idempotency, owned */
+	struct list spent;     /* those of answers that are over and not kept */
+	size_t spent_count;
 	struct list queue;
 	uv_idle_t *turn;   /* runs while the queue holds something */
 	uv_timer_t *timer; /* of checkpoints; runs while something is live */

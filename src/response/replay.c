@@ -52,12 +52,23 @@ static int take(struct response *r, struct stored_response *stored, struct err *
 	r->completed_ms = stored->completed_ms;
 	r->usage = stored->usage;
 	r->status = stored->status;
+	if (r->status == RESPONSE_FAILED) {
+		enum api_error_code code = api_error_named(str_of(r->reason));
+		api_error_set(&r->failure, code ? code : API_INTERNAL, NULL, "%s",
+			      r->error_message ? r->error_message : "");
+	}
 	return 0;
 }
 
 static void refuse(struct response *r, const struct err *err) {
 	struct api_error error;
-	failure_of_response(err, &error);
+	if (r->repeated && err->code == ERR_CONFLICT) {
+		/* It has ended, or the repeat had joined it; so its end could not be written. */
+		api_error_set(&error, API_IDEMPOTENCY_SPENT, "idempotency_key",
+			      "The first request with this idempotency key was answered; its end could not be stored.");
+	} else {
+		failure_of_response(err, &error);
+	}
 	if (response_move(r, STATE_REFUSED)) {
 		response_tell_refused(r, &error);
 	}

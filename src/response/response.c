@@ -5,6 +5,7 @@
 #include "context.h"
 #include "failure.h"
 #include "followers.h"
+#include "idempotency.h"
 
 static int64_t now_us(const struct response *r) {
 	return clock_monotonic_us(r->deps->clock);
@@ -20,7 +21,9 @@ static void leave_registry(struct response *r) {
 	list_remove(&r->unwatched_link);
 	followers_leave(r);
 	registry_remove(r->registry, r->id);
-	counter_add(r->registry->metrics.ended[r->status], 1);
+	if (r->state != STATE_JOINED) {
+		counter_add(r->registry->metrics.ended[r->status], 1);
+	}
 	response_release(r);
 }
 
@@ -29,12 +32,20 @@ static void refuse(struct response *r, const struct api_error *error) {
 	if (!response_move(r, STATE_REFUSED)) {
 		return;
 	}
+	/* What was not answered may be asked again. */
+	idempotency_settle(r, false);
 	upstream_cancel(&r->call);
 	conversation_cancel(&r->loading);
 	conversation_cancel(&r->finishing);
 	log_info(&r->log, "response refused", LOG_S("code", api_error_row(error->code)->code));
 	response_tell_refused(r, error);
 	leave_registry(r);
+}
+
+static void refuse_for(struct response *r, enum api_error_code code, const char *param) {
+	struct api_error error;
+	api_error_set(&error, code, param, NULL);
+	refuse(r, &error);
 }
 
 static void become_turn(struct response *r) {
@@ -47,10 +58,16 @@ static void become_turn(struct response *r) {
 	turn_release(&r->parent);
 }
 
+/* The model's server said to ask later, and did nothing: no answer that a repeat should get. */
+static bool is_worth_asking_again(const struct response *r) {
+	return r->status == RESPONSE_FAILED && r->failure.code == API_UPSTREAM_RATE_LIMITED;
+}
+
 static void end(struct response *r) {
 	if (!response_move(r, response_end_state(r->status))) {
 		return;
 	}
+	idempotency_settle(r, !is_stored(r) && !is_worth_asking_again(r));
 	event_log_append(&r->events, EVENT_TERMINAL, 0);
 	become_turn(r);
 	log_info(&r->log, "response ended", LOG_S("status", response_status_name(r->status)),
@@ -110,6 +127,7 @@ static int write_end(struct response *r) {
 	if (!encoded.failed) {
 		struct conversation_entry entry = entry_of(r);
 		entry.events = buf_str(&encoded);
+		entry.frees_claim = r->idempotency && is_worth_asking_again(r);
 		r->finishing = conversation_finish(r->conversation, &entry, on_committed, r);
 	}
 	buf_free(&encoded);
@@ -172,7 +190,9 @@ void response_abandon(struct response *r) {
 	upstream_cancel(&r->call);
 	conversation_cancel(&r->loading);
 	registry_undefer(&r->step);
+	bool asked = r->state >= STATE_CONNECTING;
 	if (response_move(r, STATE_CANCELLED)) {
+		idempotency_settle(r, asked);
 		r->status = RESPONSE_CANCELLED;
 		log_info(&r->log, "response dropped: nobody listens and it is not stored");
 		leave_registry(r);
@@ -282,14 +302,21 @@ static const struct upstream_sink sink = {.text = on_text, .flush = on_flush, .f
 
 /* --- its start ------------------------------------------------------------------------------------------------------ */
 
-static int ask_upstream(struct response *r, struct err *err) {
-	struct context context;
-	if (context_build(&context, r->settings.instructions, r->parent, &r->input)) {
+static int build_context(const struct response *r, struct context *context, struct err *err) {
+	if (context_build(context, r->settings.instructions, r->parent, &r->input)) {
 		return err_set(err, ERR_MEMORY, "no memory for the context");
 	}
-	if (r->registry->max_context && context_size(&context) > r->registry->max_context) {
-		context_free(&context);
+	if (r->registry->max_context && context_size(context) > r->registry->max_context) {
+		context_free(context);
 		return err_set(err, ERR_LIMIT, "the context is too large");
+	}
+	return 0;
+}
+
+static int ask_upstream(struct response *r, struct err *err) {
+	struct context context;
+	if (build_context(r, &context, err)) {
+		return -1;
 	}
 	struct chat_request request = {
 		.model = r->model,
@@ -307,8 +334,25 @@ static int ask_upstream(struct response *r, struct err *err) {
 	return r->call ? 0 : -1;
 }
 
+/* A request with an idempotency key is billed once even if the server is killed between asking and writing: that it began
+ * is durable before the upstream is asked, at the cost of that commit before the first token. What can be refused is
+ * refused before that. */
+static bool asks_late(const struct response *r) {
+	return r->idempotency && is_stored(r);
+}
+
+static int check_context(const struct response *r, struct err *err) {
+	struct context context;
+	if (build_context(r, &context, err)) {
+		return -1;
+	}
+	context_free(&context);
+	return 0;
+}
+
 static void on_begun(void *owner, const struct err *err) {
 	struct response *r = owner;
+	struct err ask_err = {.code = ERR_MEMORY};
 	r->beginning = NULL;
 	if (err) {
 		struct api_error error;
@@ -318,7 +362,15 @@ static void on_begun(void *owner, const struct err *err) {
 	}
 	r->shown = true;
 	followers_enter(r);
+	response_hold(r);
+	if (asks_late(r) && r->state == STATE_CONNECTING && ask_upstream(r, &ask_err)) {
+		struct api_error error;
+		failure_of_store(&ask_err, &error);
+		set_failure(r, &error);
+		commit(r);
+	}
 	response_notify(r);
+	response_release(r);
 }
 
 static int write_begin(struct response *r, struct err *err) {
@@ -331,12 +383,14 @@ static int write_begin(struct response *r, struct err *err) {
 	}
 	if (r->conversation) {
 		struct conversation_entry entry = entry_of(r);
+		entry.claim = r->idempotency ? &r->idempotency->claim : NULL;
 		r->beginning = conversation_begin(r->conversation, &entry, on_begun, r);
 	}
 	return r->beginning ? 0 : -1;
 }
 
-/* Asks the upstream and writes the beginning, both at once; nothing is shown before the beginning is durable. */
+/* Asks the upstream and writes the beginning, both at once; nothing is shown before the beginning is durable. With an
+ * idempotency key one after the other. */
 static void connect_upstream(struct response *r) {
 	struct err err = {.code = ERR_MEMORY};
 	bool asks = !r->prepare_only && !r->cancelled;
@@ -344,7 +398,8 @@ static void connect_upstream(struct response *r) {
 		return;
 	}
 	if (event_log_append(&r->events, EVENT_CREATED, 0) || event_log_append(&r->events, EVENT_IN_PROGRESS, 0) ||
-	    (asks && ask_upstream(r, &err)) || (is_stored(r) && write_begin(r, &err))) {
+	    (asks && (asks_late(r) ? check_context(r, &err) : ask_upstream(r, &err))) ||
+	    (is_stored(r) && write_begin(r, &err))) {
 		struct api_error error;
 		failure_of_store(&err, &error);
 		refuse(r, &error);
@@ -380,8 +435,12 @@ static void on_context(void *owner, struct conversation *conversation, struct tu
 	connect_upstream(r);
 }
 
-static void on_step(struct deferred *step) {
-	struct response *r = container_of(step, struct response, step);
+/* It is not the repeat of another. */
+static void set_out(struct response *r) {
+	if (r->failure.code) {
+		refuse(r, &r->failure);
+		return;
+	}
 	if (!r->parent_id[0] || r->parent) {
 		connect_upstream(r);
 		return;
@@ -389,9 +448,48 @@ static void on_step(struct deferred *step) {
 	response_move(r, STATE_LOADING);
 	r->loading = conversation_load(r->deps->conversations, r->owner, r->parent_id, on_context, r);
 	if (!r->loading) {
+		refuse_for(r, API_OVERLOADED, NULL);
+	}
+}
+
+/* Its watchers get what the first one got; this one never was. */
+static void join(struct response *r, const char *first) {
+	if (idempotency_hand_over(r, first)) {
+		refuse_for(r, API_OVERLOADED, NULL);
+	} else if (response_move(r, STATE_JOINED)) {
+		log_info(&r->log, "request repeated", LOG_S("first", first));
+		idempotency_settle(r, false);
+		leave_registry(r);
+	}
+}
+
+static void on_claim(void *owner, const char *first, bool same, const struct err *err) {
+	struct response *r = owner;
+	r->loading = NULL;
+	if (err && err->code == ERR_NOT_FOUND) {
+		set_out(r);
+	} else if (err) {
 		struct api_error error;
-		api_error_set(&error, API_OVERLOADED, NULL, NULL);
+		failure_of_store(err, &error);
 		refuse(r, &error);
+	} else if (!same) {
+		refuse_for(r, API_IDEMPOTENCY_REUSED, "idempotency_key");
+	} else {
+		join(r, first);
+	}
+}
+
+static void on_step(struct deferred *step) {
+	struct response *r = container_of(step, struct response, step);
+	if (!r->idempotency) {
+		set_out(r);
+		return;
+	}
+	response_move(r, STATE_CLAIMING);
+	r->loading = conversation_find_claim(r->deps->conversations, r->owner, &r->idempotency->claim, r->created_ms,
+					     on_claim, r);
+	if (!r->loading) {
+		refuse_for(r, API_OVERLOADED, NULL);
 	}
 }
 

@@ -10,6 +10,7 @@
 enum response_state {
 	STATE_READING,    /* an ended one is being read from the store, to be replayed */
 	STATE_ACCEPTED,   /* made; its first step runs from the loop */
+	STATE_CLAIMING,   /* whether its idempotency key stands for another response is being looked up */
 	STATE_LOADING,    /* the turns before it are being read */
 	STATE_CONNECTING, /* the upstream was asked; that it began is being written */
 	STATE_STREAMING,  /* text arrives */
@@ -19,6 +20,7 @@ enum response_state {
 	STATE_FAILED,
 	STATE_CANCELLED,
 	STATE_REFUSED, /* it never began: no event was shown */
+	STATE_JOINED,  /* its key stands for an earlier one, which its watchers watch now */
 	STATE_COUNT,
 };
 
@@ -42,6 +44,8 @@ struct response {
 	struct turn *parent;               /* held; NULL for a first turn */
 	struct conversation *conversation; /* held; NULL while unknown, or not stored */
 	struct turn *turn;                 /* held; once it ended */
+	struct idempotency *idempotency;   /* borrowed; NULL without a key, and once it is settled */
+	bool repeated;                     /* a replay that answers a repeated request */
 	bool replayed;                     /* read from the store: its turn knows nothing of the ones before */
 
 	struct conversation_watch *watch; /* of its conversation, while it is live and shown */

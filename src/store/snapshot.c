@@ -21,6 +21,7 @@ void store_snapshot_free(struct store_snapshot **snapshot) {
 	mem_free(s->responses);
 	mem_free(s->records);
 	mem_free(s->links);
+	mem_free(s->idempotency);
 	mem_free(s->users);
 	mem_free(s->credentials);
 	mem_free(s);
@@ -66,6 +67,10 @@ struct store_record *snapshot_add_record(struct store_snapshot *snapshot) {
 
 struct store_link *snapshot_add_link(struct store_snapshot *snapshot) {
 	ADD(snapshot, links, link_count);
+}
+
+struct store_idempotency *snapshot_add_idempotency(struct store_snapshot *snapshot) {
+	ADD(snapshot, idempotency, idempotency_count);
 }
 
 struct store_user *snapshot_add_user(struct store_snapshot *snapshot) {

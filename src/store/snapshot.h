@@ -11,6 +11,7 @@ struct store_dek *snapshot_add_dek(struct store_snapshot *snapshot);
 struct store_response *snapshot_add_response(struct store_snapshot *snapshot);
 struct store_record *snapshot_add_record(struct store_snapshot *snapshot);
 struct store_link *snapshot_add_link(struct store_snapshot *snapshot);
+struct store_idempotency *snapshot_add_idempotency(struct store_snapshot *snapshot);
 struct store_user *snapshot_add_user(struct store_snapshot *snapshot);
 struct store_credential *snapshot_add_credential(struct store_snapshot *snapshot);
 

@@ -13,6 +13,9 @@ enum data_statement {
 	PUT_RECORD,
 	PUT_SEGMENT,
 	DELETE_SEGMENTS,
+	PUT_IDEMPOTENCY,
+	EXPIRE_IDEMPOTENCY,
+	DELETE_IDEMPOTENCY,
 	PUT_USER,
 	PUT_CREDENTIAL,
 	DELETE_THREAD,
@@ -57,6 +60,15 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 	[PUT_SEGMENT] = "INSERT INTO segment (response, number, kind, created_ms, sealed)"
 			" SELECT key, ?2, ?3, ?4, ?5 FROM response WHERE id = ?1 AND status = 'in_progress'",
 	[DELETE_SEGMENTS] = "DELETE FROM segment WHERE response = (SELECT key FROM response WHERE id = ?1)",
+	[PUT_IDEMPOTENCY] = "INSERT INTO idempotency (key_hash, body_hash, response, created_ms)"
+			    " SELECT ?1, ?2, key, ?4 FROM response WHERE id = ?3"
+			    " ON CONFLICT (key_hash) DO UPDATE SET body_hash = excluded.body_hash,"
+			    " response = excluded.response, created_ms = excluded.created_ms WHERE created_ms <= ?5",
+	/* More than one goes for each that comes, so that the table shrinks; few, so that nobody waits for it. */
+	[EXPIRE_IDEMPOTENCY] =
+		"DELETE FROM idempotency WHERE key_hash IN"
+		" (SELECT key_hash FROM idempotency WHERE created_ms <= ?1 ORDER BY created_ms LIMIT 16)",
+	[DELETE_IDEMPOTENCY] = "DELETE FROM idempotency WHERE response = (SELECT key FROM response WHERE id = ?1)",
 	[PUT_USER] = "INSERT INTO user (id, name, created_ms) VALUES (?1, ?2, ?3)"
 		     " ON CONFLICT (id) DO UPDATE SET name = excluded.name",
 	[PUT_CREDENTIAL] = "INSERT INTO credential (id, kind, user, name, hash, created_ms, expires_ms, revoked_ms)"
@@ -204,6 +216,27 @@ static int delete_segments(struct sqlite_files *files, const struct change_name 
 	return sqlite_conn_run(&files->data, DELETE_SEGMENTS, SQL_VALUES(SQL_TEXT(name->id)), err) < 0 ? -1 : 0;
 }
 
+static int put_idempotency(struct sqlite_files *files, const struct change_idempotency *change, struct err *err) {
+	const struct store_idempotency *i = &change->row;
+	int changed =
+		sqlite_conn_run(&files->data, PUT_IDEMPOTENCY,
+				SQL_VALUES(SQL_BLOB(i->key, sizeof i->key), SQL_BLOB(i->body, sizeof i->body),
+					   SQL_TEXT(i->response), SQL_INT(i->created_ms), SQL_INT(change->expired_ms)),
+				err);
+	if (changed == 0) {
+		return err_set(err, ERR_CONFLICT, "the idempotency key stands for another response");
+	}
+	if (changed < 0) {
+		return -1;
+	}
+	return sqlite_conn_run(&files->data, EXPIRE_IDEMPOTENCY, SQL_VALUES(SQL_INT(change->expired_ms)), err) < 0 ? -1
+														   : 0;
+}
+
+static int delete_idempotency(struct sqlite_files *files, const struct change_name *name, struct err *err) {
+	return sqlite_conn_run(&files->data, DELETE_IDEMPOTENCY, SQL_VALUES(SQL_TEXT(name->id)), err) < 0 ? -1 : 0;
+}
+
 static int put_user(struct sqlite_files *files, const struct store_user *u, struct err *err) {
 	int changed = sqlite_conn_run(&files->data, PUT_USER,
 				      SQL_VALUES(SQL_TEXT(u->id), SQL_TEXT(u->name), SQL_INT(u->created_ms)), err);
@@ -274,6 +307,10 @@ int sqlite_change_apply(struct sqlite_files *files, const struct change *change,
 		return put_segment(files, &change->record, err);
 	case CHANGE_DELETE_SEGMENTS:
 		return delete_segments(files, &change->name, err);
+	case CHANGE_PUT_IDEMPOTENCY:
+		return put_idempotency(files, &change->idempotency, err);
+	case CHANGE_DELETE_IDEMPOTENCY:
+		return delete_idempotency(files, &change->name, err);
 	case CHANGE_PUT_USER:
 		return put_user(files, &change->user, err);
 	case CHANGE_PUT_CREDENTIAL:

@@ -29,6 +29,7 @@ enum data_statement {
 	PLACE,
 	THREADS_NEWEST,
 	THREADS_OLDEST,
+	IDEMPOTENCY,
 	USERS,
 	CREDENTIALS,
 	HAS_CREDENTIAL,
@@ -69,6 +70,9 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 	[THREADS_OLDEST] =
 		"SELECT " THREAD_COLUMNS " FROM thread t WHERE t.owner = ?1 AND (t.updated_ms, t.id) > (?2, ?3)"
 		" ORDER BY t.updated_ms, t.id LIMIT ?4",
+	[IDEMPOTENCY] = "SELECT r.id, i.key_hash, i.body_hash, i.created_ms FROM idempotency i"
+			" JOIN response r ON r.key = i.response JOIN thread t ON t.key = r.thread"
+			" WHERE i.key_hash = ?1 AND i.created_ms > ?2 AND t.owner = ?3",
 	[USERS] = "SELECT id, name, created_ms FROM user ORDER BY id",
 	[CREDENTIALS] =
 		"SELECT id, kind, user, name, hash, created_ms, expires_ms, revoked_ms FROM credential ORDER BY id",
@@ -244,6 +248,19 @@ static int add_dek(struct read *read, sqlite3_stmt *statement) {
 	return row_end(&row, read->err, "wrapped key");
 }
 
+static int add_idempotency(struct read *read, sqlite3_stmt *statement) {
+	struct row row = {.statement = statement};
+	struct store_idempotency *i = snapshot_add_idempotency(read->out);
+	if (!i) {
+		return no_memory(read);
+	}
+	row_text(&row, 0, i->response, sizeof i->response);
+	row_blob(&row, 1, i->key, sizeof i->key);
+	row_blob(&row, 2, i->body, sizeof i->body);
+	i->created_ms = row_int(&row, 3);
+	return row_end(&row, read->err, "idempotency key");
+}
+
 static int add_user(struct read *read, sqlite3_stmt *statement) {
 	struct row row = {.statement = statement};
 	struct store_user *user = snapshot_add_user(read->out);
@@ -399,6 +416,15 @@ static int read_threads(struct read *read) {
 		    add_thread_with_first);
 }
 
+static int read_idempotency(struct read *read) {
+	const struct store_query *query = read->query;
+	int found = each(read, IDEMPOTENCY,
+			 SQL_VALUES(SQL_BLOB(query->hash, sizeof query->hash), SQL_INT(query->expired_ms),
+				    SQL_TEXT(query->owner)),
+			 add_idempotency);
+	return found == 0 ? err_set(read->err, ERR_NOT_FOUND, "no such idempotency key") : found;
+}
+
 static int read_identities(struct read *read) {
 	if (each(read, USERS, NULL, 0, add_user) < 0) {
 		return -1;
@@ -418,6 +444,8 @@ static int read_kind(struct read *read) {
 		return read_thread_row(read, THREAD);
 	case STORE_READ_THREADS:
 		return read_threads(read);
+	case STORE_READ_IDEMPOTENCY:
+		return read_idempotency(read);
 	case STORE_READ_IDENTITIES:
 		return read_identities(read);
 	}

@@ -115,6 +115,19 @@ int store_delete_segments(struct store_write *write, const char *response) {
 	return add_name(write, CHANGE_DELETE_SEGMENTS, "", response);
 }
 
+int store_put_idempotency(struct store_write *write, const struct store_idempotency *idempotency, int64_t expired_ms) {
+	struct change *change = add(write, CHANGE_PUT_IDEMPOTENCY);
+	if (!change) {
+		return -1;
+	}
+	change->idempotency = (struct change_idempotency){*idempotency, expired_ms};
+	return 0;
+}
+
+int store_delete_idempotency(struct store_write *write, const char *response) {
+	return add_name(write, CHANGE_DELETE_IDEMPOTENCY, "", response);
+}
+
 int store_delete_response(struct store_write *write, const char *owner, const char *id) {
 	write->deletes_data = true;
 	return add_name(write, CHANGE_DELETE_RESPONSE, owner, id);

@@ -12,6 +12,7 @@ enum change_kind {
 	CHANGE_DELETE_THREAD,
 	CHANGE_DELETE_RESPONSE,
 	CHANGE_DELETE_SEGMENTS,
+	CHANGE_DELETE_IDEMPOTENCY,
 	CHANGE_CONSUME_CREDENTIAL,
 	CHANGE_DELETE_CREDENTIAL,
 	CHANGE_PUT_DEK,
@@ -19,6 +20,7 @@ enum change_kind {
 	CHANGE_PUT_RESPONSE,
 	CHANGE_PUT_RECORD,
 	CHANGE_PUT_SEGMENT,
+	CHANGE_PUT_IDEMPOTENCY,
 	CHANGE_PUT_USER,
 	CHANGE_PUT_CREDENTIAL,
 	CHANGE_KINDS,
@@ -34,6 +36,11 @@ struct change_thread {
 	uint32_t expected_last;
 };
 
+struct change_idempotency {
+	struct store_idempotency row;
+	int64_t expired_ms;
+};
+
 struct change {
 	struct list node;
 	enum change_kind kind;
@@ -43,6 +50,7 @@ struct change {
 		struct change_thread thread;
 		struct store_response response;
 		struct store_record record;
+		struct change_idempotency idempotency;
 		struct store_user user;
 		struct store_credential credential;
 	};

@@ -54,6 +54,7 @@ struct config {
 		uint32_t connections_per_address;
 		int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
 		int64_t ping_interval_ms, pong_timeout_ms;
+		int64_t heartbeat_interval_ms; /* 0: none */
 		int64_t connection_lifetime_ms;
 	} limits;
 	struct {

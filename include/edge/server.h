@@ -40,6 +40,7 @@ struct edge_options {
 	uint32_t abuse_refusals;        /* refused requests within a minute before the connection is closed with 1008 */
 	int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
 	int64_t ping_interval_ms, pong_timeout_ms;
+	int64_t heartbeat_interval_ms; /* of silence while a turn runs; 0: no heartbeats */
 	int64_t connection_lifetime_ms;
 };
 

@@ -64,6 +64,7 @@ const struct config_row config_rows[] = {
 	{"limits", "idle_timeout", CONFIG_TIME, "60s", MS(100), HOURS(24), AT(limits.idle_timeout_ms)},
 	{"limits", "ping_interval", CONFIG_TIME, "25s", MS(100), HOURS(1), AT(limits.ping_interval_ms)},
 	{"limits", "pong_timeout", CONFIG_TIME, "10s", MS(100), HOURS(1), AT(limits.pong_timeout_ms)},
+	{"limits", "heartbeat_interval", CONFIG_TIME, "15s", MS(0), HOURS(1), AT(limits.heartbeat_interval_ms)},
 	{"limits", "connection_lifetime", CONFIG_TIME, "60m", MS(100), DAYS(30), AT(limits.connection_lifetime_ms)},
 
 	{"auth", "session_lifetime", CONFIG_TIME, "30d", MS(100), DAYS(3650), AT(auth.session_lifetime_ms)},

@@ -57,6 +57,8 @@ static void start(struct exchange *exchange, struct request *request) {
 	struct api_error error;
 	if (engine_create(exchange->edge->deps.engine, &how, &exchange->cursor, sink, exchange, &error)) {
 		reply_error(exchange, &error);
+	} else if (sink == &event_stream_sink) {
+		event_stream_await(exchange);
 	}
 }
 
@@ -105,6 +107,7 @@ static void stream(struct exchange *exchange, const char *id, uint32_t next) {
 		reply_error(exchange, &error);
 	} else {
 		exchange_wait(exchange);
+		event_stream_await(exchange);
 	}
 }
 

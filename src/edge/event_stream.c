@@ -30,13 +30,25 @@ static void set_chunk_size(char *head, size_t length) {
 	}
 }
 
-/* One chunk of all events that wait, up to a bound. False: there was none, and there will be more. */
-static bool fill(struct exchange *exchange, struct buf *out) {
+/* Leaves room for the size of a chunk; gives where its bytes start. */
+static size_t chunk_begin(const struct exchange *exchange, struct buf *out) {
 	edge_out_begin(out);
 	if (exchange->http11) {
 		buf_append(out, CHUNK_HEAD, CHUNK_HEAD_SIZE);
 	}
-	size_t start = out->length;
+	return out->length;
+}
+
+static void chunk_end(const struct exchange *exchange, struct buf *out, size_t start, bool last) {
+	if (exchange->http11 && !out->failed) {
+		set_chunk_size(out->data + LWS_HEADROOM, out->length - start);
+		buf_append_text(out, last ? "\r\n0\r\n\r\n" : "\r\n");
+	}
+}
+
+/* One chunk of all events that wait, up to a bound. False: there was none, and there will be more. */
+static bool fill(struct exchange *exchange, struct buf *out) {
+	size_t start = chunk_begin(exchange, out);
 	while (out->length < BATCH_BYTES && append_event(exchange, out)) {
 	}
 	bool last = cursor_finished(&exchange->cursor);
@@ -46,20 +58,40 @@ static bool fill(struct exchange *exchange, struct buf *out) {
 	if (last) {
 		buf_append_text(out, "data: [DONE]\n\n");
 	}
-	if (exchange->http11 && !out->failed) {
-		set_chunk_size(out->data + LWS_HEADROOM, out->length - start);
-		buf_append_text(out, last ? "\r\n0\r\n\r\n" : "\r\n");
-	}
+	chunk_end(exchange, out, start, last);
 	return true;
 }
 
+/* -1: the connection is lost and the exchange gone. */
 static int write_batch(struct exchange *exchange, struct buf *out) {
+	struct connection *connection = exchange->connection;
 	size_t length = out->length - LWS_HEADROOM;
-	if (out->failed || lws_write(exchange->connection->wsi, (unsigned char *)out->data + LWS_HEADROOM, length,
+	if (out->failed || lws_write(connection->wsi, (unsigned char *)out->data + LWS_HEADROOM, length,
 				     LWS_WRITE_HTTP) < (int)length) {
+		exchange_free(exchange);
+		connection_kill(connection);
 		return -1;
 	}
+	exchange->written_us = edge_now_us(exchange->edge);
 	return 0;
+}
+
+static void on_silence(struct connection *connection);
+
+/* An event only leaves its time behind and moves no timer: the deadline looks at that when it comes. */
+static void await_silence(struct exchange *exchange) {
+	struct connection *connection = exchange->connection;
+	int64_t interval_ms = exchange->edge->options.heartbeat_interval_ms;
+	if (interval_ms == 0) {
+		connection_clear_deadline(connection);
+	} else if (connection->on_deadline != on_silence) {
+		connection_set_deadline(connection, interval_ms, on_silence);
+	}
+}
+
+/* The reader lags: libwebsockets says when it has taken something. */
+static void await_reader(struct exchange *exchange) {
+	connection_set_deadline(exchange->connection, exchange->edge->options.idle_timeout_ms, connection_time_out);
 }
 
 static void pump(struct exchange *exchange) {
@@ -67,13 +99,11 @@ static void pump(struct exchange *exchange) {
 	struct edge *edge = exchange->edge;
 	while (!connection_is_blocked(connection)) {
 		if (!fill(exchange, &edge->out)) {
-			connection_clear_deadline(connection);
+			await_silence(exchange);
 			return;
 		}
 		bool last = cursor_finished(&exchange->cursor);
 		if (write_batch(exchange, &edge->out)) {
-			exchange_free(exchange);
-			connection_kill(connection);
 			return;
 		}
 		if (last) {
@@ -81,8 +111,46 @@ static void pump(struct exchange *exchange) {
 			return;
 		}
 	}
-	/* The reader lags: libwebsockets says when it has taken something. */
-	connection_set_deadline(connection, edge->options.idle_timeout_ms, connection_time_out);
+	await_reader(exchange);
+}
+
+static int begin(struct exchange *exchange) {
+	exchange->on_writable = pump;
+	return reply_stream_begin(exchange, "text/event-stream; charset=utf-8");
+}
+
+static void beat(struct exchange *exchange) {
+	struct buf *out = &exchange->edge->out;
+	size_t start = chunk_begin(exchange, out);
+	buf_append_text(out, ": heartbeat\n\n");
+	chunk_end(exchange, out, start, false);
+	if (write_batch(exchange, out)) {
+		return;
+	}
+	if (connection_is_blocked(exchange->connection)) {
+		await_reader(exchange);
+	} else {
+		await_silence(exchange);
+	}
+}
+
+static void on_silence(struct connection *connection) {
+	struct exchange *exchange = exchange_of(connection);
+	const struct edge *edge = connection->edge;
+	if (!exchange || !connection->wsi) {
+		return;
+	}
+	int64_t due_us = exchange->written_us + edge->options.heartbeat_interval_ms * 1000;
+	int64_t left_us = due_us - edge_now_us(edge);
+	if (left_us > 0) {
+		connection_set_deadline(connection, (left_us + 999) / 1000, on_silence);
+	} else if (exchange->streaming || begin(exchange) == 0) {
+		beat(exchange);
+	}
+}
+
+void event_stream_await(struct exchange *exchange) {
+	await_silence(exchange);
 }
 
 static void on_ready(struct cursor *cursor) {
@@ -90,15 +158,31 @@ static void on_ready(struct cursor *cursor) {
 	if (!exchange->connection->wsi) {
 		return;
 	}
-	if (!exchange->streaming && reply_stream_begin(exchange, "text/event-stream; charset=utf-8")) {
+	if (!exchange->streaming && begin(exchange)) {
 		return;
 	}
-	exchange->on_writable = pump;
 	pump(exchange);
 }
 
 static void on_refused(struct cursor *cursor, const struct api_error *error) {
-	reply_error(cursor->owner, error);
+	struct exchange *exchange = cursor->owner;
+	struct buf *out = &exchange->edge->out, *event = &exchange->edge->event;
+	if (!exchange->streaming) {
+		reply_error(exchange, error);
+		return;
+	}
+	/* A heartbeat has sent the head already. */
+	buf_clear(event);
+	api_error_write_event(event, error);
+	size_t start = chunk_begin(exchange, out);
+	buf_append_text(out, "event: error\ndata: ");
+	buf_append_str(out, buf_str(event));
+	buf_append_text(out, "\n\ndata: [DONE]\n\n");
+	out->failed = out->failed || event->failed;
+	chunk_end(exchange, out, start, true);
+	if (write_batch(exchange, out) == 0) {
+		reply_stream_end(exchange);
+	}
 }
 
 const struct cursor_sink event_stream_sink = {.ready = on_ready, .refused = on_refused};

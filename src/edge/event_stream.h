@@ -5,7 +5,9 @@
 #include "exchange.h"
 
 /* For a cursor whose owner is an exchange. The head goes out with the first event, so that a refusal before it still is an
- * HTTP error. */
+ * HTTP error, unless a heartbeat had to go out before: then it is an `error` event. */
 extern const struct cursor_sink event_stream_sink;
+/* From now on silence is broken by heartbeats: once the cursor is open. */
+void event_stream_await(struct exchange *exchange);
 
 #endif

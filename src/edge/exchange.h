@@ -35,8 +35,9 @@ struct exchange {
 
 	struct principal who; /* of routes that need one */
 	struct api_limit_state limits;
-	bool no_retry;  /* the answer says x-should-retry: false */
-	bool streaming; /* the head of an event stream is out */
+	bool no_retry;      /* the answer says x-should-retry: false */
+	bool streaming;     /* the head of an event stream is out */
+	int64_t written_us; /* the last time that something of the stream went to the socket */
 
 	struct conversation_op *op;
 	struct cursor cursor;

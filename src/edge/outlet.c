@@ -14,6 +14,7 @@ int outlet_write(struct session *session, struct buf *out) {
 		connection_kill(connection);
 		return -1;
 	}
+	session->written_us = edge_now_us(session->edge);
 	return 0;
 }
 

@@ -67,11 +67,17 @@ struct session *session_new(struct connection *connection, const struct principa
 
 static void on_deadline(struct connection *connection);
 
+static int64_t earlier(int64_t a, int64_t b) {
+	return a < b ? a : b;
+}
+
 static void arm(struct session *session) {
-	int64_t next =
-		session->ping_us < session->expires_us || session->expired ? session->ping_us : session->expires_us;
-	if (session->pong_us && session->pong_us < next) {
-		next = session->pong_us;
+	int64_t next = earlier(session->ping_us, session->beat_us);
+	if (!session->expired) {
+		next = earlier(next, session->expires_us);
+	}
+	if (session->pong_us) {
+		next = earlier(next, session->pong_us);
 	}
 	int64_t left_ms = (next - now_us(session) + 999) / 1000;
 	connection_set_deadline(session->connection, left_ms > 0 ? left_ms : 0, on_deadline);
@@ -93,6 +99,20 @@ static void ping(struct session *session, int64_t now) {
 	}
 }
 
+/* What a turn writes only leaves its time behind; this looks at it when the silence could have lasted long enough, so
+ * that no token moves a timer. A blocked socket gets none: events wait there already. */
+static void beat(struct session *session, int64_t now) {
+	int64_t interval_us = session->edge->options.heartbeat_interval_ms * 1000;
+	int64_t due_us = session->written_us + interval_us;
+	if (lanes_idle(session) || connection_is_blocked(session->connection)) {
+		due_us = now + interval_us;
+	} else if (now >= due_us) {
+		due_us = now + interval_us;
+		outlet_send(session, STR("{\"type\":\"sluice:heartbeat\"}"));
+	}
+	session->beat_us = due_us;
+}
+
 static void expire(struct session *session) {
 	session->expired = true;
 	lanes_close_if_over(session);
@@ -110,6 +130,9 @@ static void on_deadline(struct connection *connection) {
 	}
 	if (now >= session->ping_us && connection->wsi && !session->closing) {
 		ping(session, now);
+	}
+	if (now >= session->beat_us && connection->wsi && !session->closing) {
+		beat(session, now);
 	}
 	if (connection->wsi && !session->closing) {
 		arm(session);
@@ -149,6 +172,8 @@ int session_established(struct connection *connection) {
 	int64_t now = now_us(session);
 	session->ping_us = now + options->ping_interval_ms * 1000;
 	session->expires_us = now + options->connection_lifetime_ms * 1000;
+	session->beat_us =
+		options->heartbeat_interval_ms ? now + options->heartbeat_interval_ms * 1000 : INT64_MAX; /* 0: never */
 	arm(session);
 	log_info(&connection->log, "session opened", LOG_S("user", session->who.user),
 		 LOG_S("credential", session->who.credential), LOG_S("request", session->request_id));

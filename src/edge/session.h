@@ -39,12 +39,14 @@ struct session {
 	bool closing;
 	uint16_t close_code;
 	const char *close_text;
-	bool close_told; /* the close frame is out */
+	bool close_told;    /* the close frame is out */
+	int64_t written_us; /* the last time that frames went to the socket */
 
 	/* deadlines, monotonic */
 	int64_t ping_us;    /* next ping */
 	int64_t pong_us;    /* a sign of life is due by then; 0: none is awaited */
 	int64_t expires_us; /* end of the connection's life */
+	int64_t beat_us;    /* when to look whether a heartbeat is due */
 	bool expired;
 };
 

@@ -62,6 +62,7 @@ int edge_settings_make(struct edge_settings *settings, const struct config *conf
 	o->idle_timeout_ms = config->limits.idle_timeout_ms;
 	o->ping_interval_ms = config->limits.ping_interval_ms;
 	o->pong_timeout_ms = config->limits.pong_timeout_ms;
+	o->heartbeat_interval_ms = config->limits.heartbeat_interval_ms;
 	o->connection_lifetime_ms = config->limits.connection_lifetime_ms;
 	return 0;
 }

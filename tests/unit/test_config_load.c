@@ -35,6 +35,7 @@ static void defaults_are_the_documented_ones(void **state) {
 	assert_int_equal(c.limits.body_timeout_ms, 30000);
 	assert_int_equal(c.limits.idle_timeout_ms, 60000);
 	assert_int_equal(c.limits.ping_interval_ms, 25000);
+	assert_int_equal(c.limits.heartbeat_interval_ms, 15000);
 	assert_int_equal(c.limits.pong_timeout_ms, 10000);
 	assert_int_equal(c.limits.connection_lifetime_ms, 3600000);
 	assert_int_equal(c.auth.session_lifetime_ms, INT64_C(30) * 86400000);

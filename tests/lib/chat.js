@@ -80,7 +80,7 @@ class Chat {
 	}
 
 	/** Sends a turn; `await turn.created`, then `await turn.end` for what checkStream() gives and the events. */
-	begin(request) {
+	begin(request, { patience = 60_000 } = {}) {
 		const from = this.events.length;
 		this.send({ type: 'response.create', ...request });
 		// Not one that this connection only follows, nor one of another lane.
@@ -99,7 +99,7 @@ class Chat {
 			// cancel that came too late for the turn before.
 			return isTerminal(event) || (!begun && event.type === 'error' && event.error.param !== 'response_id');
 		};
-		const end = this.wait(ends, { from, patience: 60_000 }).then((last) => {
+		const end = this.wait(ends, { from, patience }).then((last) => {
 			const upTo = this.events.indexOf(last) + 1;
 			this.seen = Math.max(this.seen, upTo);
 			assert.notEqual(last.type, 'error', `an error in place of an answer: ${JSON.stringify(last)}`);

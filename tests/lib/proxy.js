@@ -58,12 +58,13 @@ async function freePort() {
 }
 
 const KINDS = {
-	async nginx(dir, port, server) {
+	async nginx(dir, port, { server, changes }) {
 		const site = changed(await documented('nginx'), [
 			[/listen 443 ssl;/, `listen 127.0.0.1:${port};`],
 			[/^\s*ssl_certificate .*\n/m, ''],
 			[/^\s*ssl_certificate_key .*\n/m, ''],
 			[/127\.0\.0\.1:8080/, server.address],
+			...changes,
 		]);
 		// Where Debian's build keeps its files belongs to the system's own nginx.
 		const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${dir}/${name};\n`);
@@ -72,10 +73,11 @@ const KINDS = {
 		await writeFile(path.join(dir, 'nginx.conf'), config);
 		return ['-p', dir, '-e', 'stderr', '-c', path.join(dir, 'nginx.conf')];
 	},
-	async caddy(dir, port, server) {
+	async caddy(dir, port, { server, changes }) {
 		const site = changed(await documented('caddyfile'), [
 			[/^chat\.example/, `http://127.0.0.1:${port}`],
 			[/127\.0\.0\.1:8080/, server.address],
+			...changes,
 		]);
 		await writeFile(path.join(dir, 'Caddyfile'), `{\n\tadmin off\n}\n${site}`);
 		return ['run', '--adapter', 'caddyfile', '--config', path.join(dir, 'Caddyfile')];
@@ -84,8 +86,8 @@ const KINDS = {
 export const PROXIES = Object.keys(KINDS);
 
 class Proxy {
-	constructor(kind, dir, server) {
-		Object.assign(this, { kind, dir, server });
+	constructor(kind, dir, server, changes) {
+		Object.assign(this, { kind, dir, server, changes });
 		this.lines = '';
 	}
 
@@ -108,7 +110,7 @@ class Proxy {
 
 	/** Whether it answers; false when it has ended, as it does when somebody else has taken the port. */
 	async #try() {
-		const args = await KINDS[this.kind](this.dir, this.port, this.server);
+		const args = await KINDS[this.kind](this.dir, this.port, this);
 		const env = { ...process.env, HOME: this.dir, XDG_DATA_HOME: this.dir, XDG_CONFIG_HOME: this.dir };
 		const child = spawn(find(this.kind), args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
 		this.child = child;
@@ -142,10 +144,10 @@ class Proxy {
 	}
 }
 
-/** A running proxy of this kind before the server. */
-export async function startProxy(kind, server) {
+/** A running proxy of this kind before the server; `changes`: [pattern, replacement] of its documented configuration. */
+export async function startProxy(kind, server, changes = []) {
 	const dir = await mkdtemp(path.join(tmpdir(), `sluice-${kind}-`));
-	const proxy = new Proxy(kind, dir, server);
+	const proxy = new Proxy(kind, dir, server, changes);
 	try {
 		return await proxy.start();
 	} catch (error) {

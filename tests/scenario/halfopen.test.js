@@ -1,6 +1,7 @@
 // A connection whose other end is gone without a word (a phone out of reach, a router switched off) is found within ping plus
 // pong time, whether it was idle or had events to send; a stored response does not notice.
 import assert from 'node:assert/strict';
+import { describe } from 'node:test';
 import { connect } from '../lib/chat.js';
 import { checkStream, isTerminal } from '../lib/check.js';
 import { connectFar, isApart, runApart, whyNotApart } from '../lib/far.js';
@@ -124,7 +125,8 @@ function scenarios() {
 }
 
 if (isApart) {
-	scenarios();
+	// Each waits most of the time, and has a server of its own.
+	describe('half-open', { concurrency: 2 }, scenarios);
 } else {
 	const why = whyNotApart();
 	test('half-open connections are found within ping plus pong time', { skip: why ?? false }, () => runApart(import.meta.url));

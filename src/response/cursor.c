@@ -34,37 +34,13 @@ void cursor_close(struct cursor *cursor) {
 	response_release(response);
 }
 
-/* Whether more than one watches. */
-static bool is_shared(const struct response *response) {
-	return response->cursors.next != response->cursors.prev;
-}
-
-/* Those who watch live read the same event one after the other: it is encoded for the first of them. */
-static void append_shared(struct response *response, uint32_t sequence, struct buf *out) {
-	struct buf *shared = &response->shared;
-	if (shared->length == 0 || response->shared_event != sequence) {
-		buf_clear(shared);
-		view_write_event(response, sequence, shared);
-		response->shared_event = sequence;
-	}
-	buf_append_str(out, buf_str(shared));
-	if (shared->failed) {
-		out->failed = true;
-		buf_free(shared);
-	}
-}
-
 bool cursor_next(struct cursor *cursor, struct buf *out, const char **name) {
 	struct response *response = cursor->response;
 	if (!response || cursor->next >= response_shown(response)) {
 		cursor->told = false;
 		return false;
 	}
-	if (is_shared(response)) {
-		append_shared(response, cursor->next, out);
-	} else {
-		view_write_event(response, cursor->next, out);
-	}
+	view_write_event(response, cursor->next, out);
 	if (name) {
 		*name = view_event_name(response, cursor->next);
 	}

@@ -98,7 +98,6 @@ static void response_free(struct response *r) {
 	turn_release(&r->turn);
 	conversation_release(&r->conversation);
 	event_log_free(&r->events);
-	buf_free(&r->shared);
 	mem_free(r->error_message);
 	mem_free(r);
 }

@@ -62,8 +62,6 @@ struct response {
 	struct event_log events;
 	bool shown; /* that it began is durable: cursors may read */
 	struct list cursors;
-	struct buf shared;     /* the event that several cursors read last, encoded once for all */
-	uint32_t shared_event; /* its number; valid while `shared` is not empty */
 	struct list unwatched_link;
 	int64_t unwatched_us;   /* when the last cursor was closed */
 	struct deferred step;   /* its start, from the loop */

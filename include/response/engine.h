@@ -102,6 +102,7 @@ struct engine_watch {
 	const char *owner; /* user id */
 	struct str id;     /* of the response */
 	uint32_t next;     /* the event wanted first: starting_after + 1, or 0 */
+	bool own;          /* the connection that asks is the one that began it: it may be one that is not stored */
 	const struct log *log;
 };
 
@@ -139,6 +140,8 @@ size_t engine_models(struct engine *engine, char *const **names);
 /* Whether the upstream's model list was ever read: told by /readyz. */
 bool engine_upstream_known(const struct engine *engine);
 
+/* Whether it is, or will be, in the store. */
+bool response_is_stored(const struct response *response);
 /* A live response of this user, or NULL. Borrowed: valid until the loop runs on, or while a cursor is on it. */
 struct response *engine_find(struct engine *engine, const char *owner, struct str id);
 

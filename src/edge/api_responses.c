@@ -100,7 +100,12 @@ static void on_read(void *arg, struct stored_response *stored, const struct err 
 
 /* Its events, from the one behind `starting_after` on: live, or replayed. */
 static void stream(struct exchange *exchange, const char *id, uint32_t next) {
-	const struct engine_watch watch = {exchange->who.user, str_of(id), next, &exchange->connection->log};
+	const struct engine_watch watch = {
+		.owner = exchange->who.user,
+		.id = str_of(id),
+		.next = next,
+		.log = &exchange->connection->log,
+	};
 	struct api_error error;
 	if (engine_watch(exchange->edge->deps.engine, &watch, &exchange->cursor, &event_stream_sink, exchange,
 			 &error)) {
@@ -147,7 +152,7 @@ void api_response_get(struct exchange *exchange) {
 		return;
 	}
 	struct response *live = engine_find(exchange->edge->deps.engine, exchange->who.user, str_of(id));
-	if (live) {
+	if (live && response_is_stored(live)) {
 		struct response_view view;
 		response_view(live, &view);
 		reply_view(exchange, &view);

@@ -171,15 +171,17 @@ static int create(struct lane *lane, struct request *request, struct api_error *
 
 static int resume(struct lane *lane, const struct turn_wish *wish, struct api_error *error) {
 	struct session *session = lane->session;
+	struct engine *engine = session->edge->deps.engine;
+	const struct response *live = engine_find(engine, session->who.user, str_of(wish->resume_id));
 	const struct engine_watch watch = {
 		.owner = session->who.user,
 		.id = str_of(wish->resume_id),
 		.next = wish->resume_next,
+		.own = live && lanes_show(session, live),
 		.log = &session->connection->log,
 	};
 	lane->continues_latest = false;
-	return engine_watch(session->edge->deps.engine, &watch, &lane->stream.cursor, &stream_cursor_sink,
-			    &lane->stream, error);
+	return engine_watch(engine, &watch, &lane->stream.cursor, &stream_cursor_sink, &lane->stream, error);
 }
 
 /* Refused or started, the wish is used up. */

@@ -215,6 +215,10 @@ int engine_watch(struct engine *engine, const struct engine_watch *watch, struct
 		 const struct cursor_sink *sink, void *owner, struct api_error *error) {
 	struct response *response = engine_find(engine, watch->owner, watch->id);
 	char id[ID_SIZE];
+	if (response && !response->settings.store && !watch->own) {
+		return api_error_set(error, API_RESPONSE_NOT_FOUND, "response_id",
+				     "The response is not stored: only the connection that began it can read it.");
+	}
 	if (response && watch->next > response_shown(response)) {
 		failure_past_the_end(response_shown(response), error);
 		return -1;

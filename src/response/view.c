@@ -84,6 +84,10 @@ const char *response_id(const struct response *response) {
 	return response->id;
 }
 
+bool response_is_stored(const struct response *response) {
+	return response->settings.store;
+}
+
 const char *response_parent(const struct response *response) {
 	return response->parent_id;
 }

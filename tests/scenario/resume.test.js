@@ -128,6 +128,19 @@ test('a resume that cannot be is a clear error, and the socket lives on', async 
 	const unstored = await chat.turn({ input: 'not kept', store: false });
 	stranger.send({ type: 'sluice:response.resume', response_id: unstored.response.id });
 	checkError(await stranger.nextError(), { status: 404, code: 'response_not_found' });
+	const held = gate();
+	stage.upstream.on('runs unstored', reply.pauses('begun', held));
+	const running = chat.begin({ input: 'runs unstored', store: false });
+	const { id } = await running.created;
+	const sibling = await stage.chat();
+	sibling.send({ type: 'sluice:response.resume', response_id: id });
+	checkError(await sibling.nextError(), { status: 404, code: 'response_not_found', param: 'response_id' });
+	for (const query of ['', '?stream=true']) {
+		assert.equal((await stage.fetch(`/v1/responses/${id}${query}`)).status, 404);
+	}
+	await sibling.close();
+	held.open();
+	await running.end;
 	assert.equal((await chat.turn('still here')).text, 'You said: still here');
 	await chat.close();
 	await stranger.close();

@@ -346,7 +346,7 @@ static void stored_and_alone_it_goes_on(void **state) {
 }
 
 static int watch_from(struct stage *stage, struct watcher *w, const char *owner, const char *id, uint32_t next) {
-	const struct engine_watch from = {owner, str_of(id), next, &stage->vessel.log};
+	const struct engine_watch from = {.owner = owner, .id = str_of(id), .next = next, .log = &stage->vessel.log};
 	int result = engine_watch(stage->engine, &from, &w->cursor, &watch, w, &w->error);
 	assert_int_equal(w->readies, 0);
 	if (result == 0) {
@@ -619,7 +619,7 @@ static void a_closed_replay_is_never_heard_of(void **state) {
 	struct watcher w = {0}, gone = {0};
 	create(&stage, &w, "Hi", NULL, true);
 	wait_for(&stage, &w);
-	const struct engine_watch from = {OWNER, str_of(w.id), 0, &stage.vessel.log};
+	const struct engine_watch from = {.owner = OWNER, .id = str_of(w.id), .log = &stage.vessel.log};
 	assert_int_equal(engine_watch(stage.engine, &from, &gone.cursor, &watch, &gone, &gone.error), 0);
 	cursor_close(&gone.cursor);
 	drop(&w);

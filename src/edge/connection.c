@@ -1,6 +1,9 @@
 #include "connection.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -264,6 +267,14 @@ void connection_resume(struct connection *connection) {
 	if (connection->wsi && connection->paused) {
 		connection->paused = false;
 		lws_rx_flow_control(connection->wsi, 1);
+	}
+}
+
+void connection_expect_acknowledgement(const struct connection *connection, int64_t ms) {
+	unsigned timeout_ms = ms < INT_MAX ? (unsigned)ms : INT_MAX;
+	if (setsockopt(lws_get_socket_fd(connection->wsi), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms,
+		       sizeof timeout_ms)) {
+		log_warn(&connection->log, "no TCP_USER_TIMEOUT", LOG_S("why", strerror(errno)));
 	}
 }
 

@@ -69,6 +69,9 @@ int connection_verdict(const struct connection *connection);
 /* Stops and resumes reading. Must be resumed before anything is written. */
 void connection_pause(struct connection *connection);
 void connection_resume(struct connection *connection);
+/* Has the kernel end the connection when what was sent is not acknowledged for so long: a peer that is gone without a word.
+ * The same for a peer that takes nothing. */
+void connection_expect_acknowledgement(const struct connection *connection, int64_t ms);
 /* Whether the socket still owes us what was written earlier. */
 bool connection_is_blocked(const struct connection *connection);
 

@@ -116,6 +116,8 @@ static void pump(struct exchange *exchange) {
 
 static int begin(struct exchange *exchange) {
 	exchange->on_writable = pump;
+	/* Nothing comes back on an event stream: that heartbeats are acknowledged is the reader's sign of life. */
+	connection_expect_acknowledgement(exchange->connection, exchange->edge->options.idle_timeout_ms);
 	return reply_stream_begin(exchange, "text/event-stream; charset=utf-8");
 }
 

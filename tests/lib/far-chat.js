@@ -1,5 +1,7 @@
-// A WebSocket client for a network namespace of its own: what far.js starts. It takes lines of JSON, { connect: { url, key } }
-// first, then { send: message }, and gives { ready }, { opened }, { event }, { closed: code }.
+// A client for a network namespace of its own: what far.js starts. It takes lines of JSON, { connect: { url, key } } and then
+// { send: message } for a WebSocket, or { post: { url, key, body } }, and gives { ready }, { opened }, { event }, { closed: code },
+// { bytes: text }.
+import http from 'node:http';
 import { createInterface } from 'node:readline';
 import WebSocket from 'ws';
 
@@ -7,7 +9,7 @@ const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 let socket;
 
 createInterface({ input: process.stdin }).on('line', (line) => {
-	const { connect, send } = JSON.parse(line);
+	const { connect, send, post } = JSON.parse(line);
 	if (connect) {
 		socket = new WebSocket(connect.url, { headers: { authorization: `Bearer ${connect.key}` }, perMessageDeflate: false });
 		socket.on('open', () => tell({ opened: true }));
@@ -17,6 +19,16 @@ createInterface({ input: process.stdin }).on('line', (line) => {
 	}
 	if (send) {
 		socket.send(JSON.stringify(send));
+	}
+	if (post) {
+		const headers = { authorization: `Bearer ${post.key}`, 'content-type': 'application/json' };
+		const request = http.request(post.url, { method: 'POST', headers }, (response) => {
+			response.on('data', (bytes) => tell({ bytes: bytes.toString() }));
+			response.on('close', () => tell({ closed: true }));
+			response.on('error', () => {});
+		});
+		request.on('error', (error) => tell({ error: error.message }));
+		request.end(JSON.stringify(post.body));
 	}
 });
 

@@ -65,20 +65,25 @@ class Far {
 		this.child.stdin.write(`${JSON.stringify(line)}\n`);
 	}
 
-	/** Resolves when it has said a line that fits. */
-	said(fits) {
+	/** Resolves with what `ask` gives, asked after each line, as soon as that is something. */
+	until(ask) {
 		const found = new Promise((resolve) => {
 			const watcher = () => {
-				const line = this.lines.find(fits);
-				if (line) {
+				const answer = ask();
+				if (answer) {
 					this.watchers.delete(watcher);
-					resolve(line);
+					resolve(answer);
 				}
 			};
 			this.watchers.add(watcher);
 			watcher();
 		});
 		return within(PATIENCE_MS, found, () => `the far end said ${JSON.stringify(this.lines.slice(-5))}`);
+	}
+
+	/** Resolves when it has said a line that fits. */
+	said(fits) {
+		return this.until(() => this.lines.find(fits));
 	}
 
 	type(type) {
@@ -100,8 +105,8 @@ class Far {
 	}
 }
 
-/** A client at the far end of a cable of its own, with an open WebSocket. The server must listen on every address. */
-export async function connectFar(server, key) {
+/** A client at the far end of a cable of its own, where the test is `far.near`. */
+export async function layCable() {
 	const number = ++cables;
 	const [near, there] = [`near${number}`, `far${number}`];
 	const script = fileURLToPath(new URL('far-chat.js', import.meta.url));
@@ -119,11 +124,18 @@ export async function connectFar(server, key) {
 		await run('ip', ['link', 'set', near, 'up'], { env: ENV });
 		await far.inside('ip', 'addr', 'add', `10.77.${number}.2/24`, 'dev', there);
 		await far.inside('ip', 'link', 'set', there, 'up');
-		far.tell({ connect: { url: `ws://10.77.${number}.1:${server.port}/v1/responses`, key } });
-		await far.said(({ opened }) => opened);
+		far.near = `10.77.${number}.1`;
 	} catch (error) {
 		await far.remove();
 		throw error;
 	}
+	return far;
+}
+
+/** One with an open WebSocket. The server must listen on every address. */
+export async function connectFar(server, key) {
+	const far = await layCable();
+	far.tell({ connect: { url: `ws://${far.near}:${server.port}/v1/responses`, key } });
+	await far.said(({ opened }) => opened);
 	return far;
 }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { connect } from '../lib/chat.js';
 import { checkStream, isTerminal } from '../lib/check.js';
-import { connectFar, isApart, runApart, whyNotApart } from '../lib/far.js';
+import { connectFar, isApart, layCable, runApart, whyNotApart } from '../lib/far.js';
 import { startServer, within } from '../lib/server.js';
 import { eventually } from '../lib/setup.js';
 import { test } from '../lib/test.js';
@@ -12,19 +12,27 @@ import { gate, reply, startUpstream } from '../lib/upstream.js';
 
 const PING_MS = 2000;
 const PONG_MS = 1000;
+const HEARTBEAT_MS = 500;
+const IDLE_MS = 2000;
 /** For ticks of the wheel and a busy machine. */
 const SLACK_MS = 1500;
 
-async function stage(t) {
+async function stage(t, connects = connectFar) {
 	const upstream = await startUpstream();
-	const limits = { ping_interval: `${PING_MS}ms`, pong_timeout: `${PONG_MS}ms`, max_answer: '64MiB', heartbeat_interval: '500ms' };
+	const limits = {
+		ping_interval: `${PING_MS}ms`,
+		pong_timeout: `${PONG_MS}ms`,
+		heartbeat_interval: `${HEARTBEAT_MS}ms`,
+		idle_timeout: `${IDLE_MS}ms`,
+		max_answer: '64MiB',
+	};
 	const server = await startServer({ upstream, settings: { server: { listen: '0.0.0.0:0' }, limits } });
 	t.after(async () => {
 		await server.remove();
 		await upstream.stop();
 	});
 	const key = await server.createKey('ada');
-	const far = await connectFar(server, key);
+	const far = await connects(server, key);
 	t.after(() => far.remove());
 	return { upstream, server, key, far };
 }
@@ -120,6 +128,24 @@ function scenarios() {
 		await far.type('response.output_text.delta');
 		await cutAndFind(all);
 		await upstream.asked('not kept')[0].hungUp();
+		await server.stop();
+	});
+
+	test('an event stream, whose heartbeats are acknowledged no more', async (t) => {
+		const { upstream, server, key, far } = await stage(t, layCable);
+		upstream.on('streamed', reply.stalls('begun'));
+		const body = { input: 'streamed', store: false, stream: true };
+		far.tell({ post: { url: `http://${far.near}:${server.port}/v1/responses`, key, body } });
+		await far.said(({ bytes }) => bytes?.includes('output_text.delta'));
+		// A living reader stays for longer than the deadline: what it acknowledges counts.
+		const beats = () => far.lines.filter(({ bytes }) => bytes?.includes(': heartbeat')).length;
+		await far.until(() => beats() > (2 * IDLE_MS) / HEARTBEAT_MS);
+		await far.cut();
+		const start = performance.now();
+		const { early } = await within(30_000, upstream.asked('streamed')[0].closed, 'the model is stopped');
+		const took = performance.now() - start;
+		assert.ok(early && took <= HEARTBEAT_MS + IDLE_MS + SLACK_MS, `stopped after ${took} ms`);
+		assert.ok(!far.lines.some(({ closed }) => closed), 'the far end has not noticed');
 		await server.stop();
 	});
 }

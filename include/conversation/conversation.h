@@ -90,13 +90,20 @@ struct conversation_entry {
 	struct response_usage usage;
 };
 
-typedef void conversation_written_fn(void *arg, const struct err *err); /* NULL: it went well */
+/* `err` is NULL when it is durable, else as in store_written_fn; ERR_CONFLICT or ERR_NOT_FOUND: the conversation was deleted
+ * meanwhile. After a failure the thread's head is read anew before more is written to it. */
+typedef void conversation_written_fn(void *arg, const struct err *err);
 /* Writes that the response is there, in progress, with its input. */
 struct conversation_op *conversation_begin(struct conversation *conversation, const struct conversation_entry *entry,
 					   conversation_written_fn *done, void *arg);
 /* Writes how it ended, with its output. */
 struct conversation_op *conversation_finish(struct conversation *conversation, const struct conversation_entry *entry,
 					    conversation_written_fn *done, void *arg);
+/* The same, after that has failed (as often as need be): looks at what is there first. An end that has landed after all
+ * stands as it is, whatever this one says, and is made durable; ERR_NOT_FOUND: not even the beginning is there. */
+struct conversation_op *conversation_finish_again(struct conversation *conversation,
+						  const struct conversation_entry *entry, conversation_written_fn *done,
+						  void *arg);
 
 /* What came of a running response since its last checkpoint. All borrowed during the call. */
 struct conversation_segment {

@@ -1,7 +1,7 @@
 /* The response engine: a response is a log of events, whoever watches it is a cursor.
  *
- * Loop thread only. A response lives while it runs and as long as a cursor is on it; afterwards what was stored is read
- * through the conversation layer. Callbacks of a cursor never run inside the call that opened it.
+ * Loop thread only. A response lives while it runs, as long as a cursor is on it, and until its end is stored or the store
+ * has failed for good; afterwards what was stored is read through the conversation layer. Callbacks of a cursor never run inside the call that opened it.
  *
  *   engine_create -> (refused) | ready … ready, the terminal event last */
 #ifndef SLUICE_RESPONSE_ENGINE_H
@@ -27,7 +27,7 @@ struct cursor;
 
 struct engine_options {
 	const char *default_model; /* for a request that names none; "" takes the upstream's first */
-	uint32_t max_live;         /* responses of all users at once */
+	uint32_t max_live;         /* responses of all users at once; those whose end is still to be stored count */
 	size_t max_context; /* bytes of text that one turn shows the model, earlier turns included; 0: no bound */
 	size_t max_answer;  /* bytes of text of one answer; a longer one ends incomplete there. 0: no bound */
 	int64_t checkpoint_interval_ms; /* between checkpoints of what streams, and looks at the clock; 0: neither */
@@ -142,7 +142,8 @@ bool engine_upstream_known(const struct engine *engine);
 
 /* Whether it is, or will be, in the store. */
 bool response_is_stored(const struct response *response);
-/* A live response of this user, or NULL. Borrowed: valid until the loop runs on, or while a cursor is on it. */
+/* A live response of this user, or one that has ended and whose end could not be stored yet, or NULL. Borrowed: valid until
+ * the loop runs on, or while a cursor is on it. */
 struct response *engine_find(struct engine *engine, const char *owner, struct str id);
 
 const char *response_id(const struct response *response);
@@ -168,8 +169,9 @@ void response_cancel(struct response *response);
 
 /* From now on engine_create refuses with DRAINING. */
 void engine_drain(struct engine *engine);
+/* Those that run, and those that have ended and are still to be stored. */
 size_t engine_live_count(const struct engine *engine);
-/* Called, later, whenever the last live response has ended. One listener. */
+/* Called, later, whenever that comes to 0. One listener. */
 void engine_on_idle(struct engine *engine, void (*idle)(void *owner), void *owner);
 /* Ends every live response as incomplete with this reason; they commit and send their terminal events as usual. */
 void engine_interrupt_all(struct engine *engine, const char *reason);

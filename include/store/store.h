@@ -70,8 +70,9 @@ int store_put_response(struct store_write *write, const struct store_response *r
 /* Inserts, or replaces the record of this number if it is the same response's. ERR_CONFLICT when the thread or response
  * is not there, or the number is another's. `sealed` must be a sealed record (ERR_INVALID). */
 int store_put_record(struct store_write *write, struct store_record *record);
-/* A part of a response that is in progress: `number` counts within the response, and nothing is chained. The sealed bytes are
- * moved. ERR_CONFLICT when the response is not in progress. Reads give segments back among the records, behind those. */
+/* Inserts or replaces a part of a response that is in progress: `number` counts within the response, and nothing is chained.
+ * The sealed bytes are moved. ERR_CONFLICT when the response is not in progress. Reads give segments back among the records,
+ * behind those. */
 int store_put_segment(struct store_write *write, struct store_record *segment);
 int store_delete_segments(struct store_write *write, const char *response);
 /* The response is put in the same write or was before. ERR_CONFLICT when it is not there, or the key stands for another one
@@ -112,6 +113,8 @@ enum store_read_kind {
 	STORE_READ_CONTEXT,
 	/* the thread, DEKs, its responses and records in number order, links */
 	STORE_READ_THREAD,
+	/* the thread, DEKs, its responses, links: no records */
+	STORE_READ_CHAIN,
 	/* the thread and its DEKs */
 	STORE_READ_HEAD,
 	/* threads of the owner, newest updated first, with DEKs and each thread's lowest-numbered record of kind

@@ -59,11 +59,3 @@ struct conversation_op *conversation_find_claim(struct conversations *module, co
 	query.expired_ms = now_ms - CONVERSATION_CLAIM_MS;
 	return op_read(&op, &query, on_found) ? NULL : op;
 }
-
-int claim_put(const struct conversation_entry *entry, struct store_write *write) {
-	struct store_idempotency row = {.created_ms = entry->created_ms};
-	str_copy_cut(row.response, sizeof row.response, str_of(entry->response_id));
-	memcpy(row.key, entry->claim->key, sizeof row.key);
-	memcpy(row.body, entry->claim->body, sizeof row.body);
-	return store_put_idempotency(write, &row, entry->created_ms - CONVERSATION_CLAIM_MS);
-}

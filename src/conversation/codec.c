@@ -5,62 +5,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-static int put(const struct codec_writer *w, enum record_kind kind, struct str text, struct err *err) {
-	struct store_record record;
-	uint32_t number = w->head->last_number + 1;
-	if (vault_seal(w->vault, w->response, kind, number, w->now_ms, text, &record, err)) {
-		return -1;
-	}
-	uint8_t commitment[SEAL_COMMITMENT_SIZE];
-	int result = -1;
-	if (seal_record_commitment(buf_str(&record.sealed), commitment, err) ||
-	    seal_head_extend(w->head, vault_head_key(w->vault), number, commitment, err)) {
-		goto free_record;
-	}
-	if (store_put_record(w->write, &record)) {
-		err_set(err, ERR_MEMORY, "no memory for a record");
-		goto free_record;
-	}
-	result = 0;
-
-free_record:
-	buf_free(&record.sealed);
-	return result;
-}
-
-static int put_item(const struct codec_writer *w, enum record_kind kind, const struct item *item, struct err *err) {
-	struct buf text = BUF_INIT;
-	item_write(&text, item);
-	int result =
-		text.failed ? err_set(err, ERR_MEMORY, "no memory for an item") : put(w, kind, buf_str(&text), err);
-	buf_free(&text);
-	return result;
-}
-
-int codec_write_begin(const struct codec_writer *w, const struct conversation_entry *entry, struct err *err) {
-	struct buf text = BUF_INIT;
-	request_settings_write(&text, entry->settings);
-	int result = text.failed ? err_set(err, ERR_MEMORY, "no memory for settings")
-				 : put(w, RECORD_SETTINGS, buf_str(&text), err);
-	buf_free(&text);
-	for (size_t i = 0; result == 0 && i < entry->input->count; i++) {
-		result = put_item(w, RECORD_INPUT, &entry->input->items[i], err);
-	}
-	return result;
-}
-
-int codec_write_finish(const struct codec_writer *w, const struct conversation_entry *entry, struct err *err) {
-	for (size_t i = 0; i < entry->output_count; i++) {
-		if (put_item(w, RECORD_OUTPUT, &entry->output[i], err)) {
-			return -1;
-		}
-	}
-	if (put(w, RECORD_EVENTS, entry->events, err)) {
-		return -1;
-	}
-	return entry->error_message[0] ? put(w, RECORD_ERROR, str_of(entry->error_message), err) : 0;
-}
-
 /* A segment's text: the item's id, NUL, how many bytes of text follow (decimal), NUL, the text, the events. */
 int codec_write_segment(const struct vault *vault, const struct conversation_segment *segment, int64_t now_ms,
 			struct store_write *write, struct err *err) {

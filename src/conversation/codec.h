@@ -5,19 +5,6 @@
 #include "conversation/conversation.h"
 #include "vault.h"
 
-/* Where sealed records go: numbered on from the head, put on its chain and into the write. */
-struct codec_writer {
-	const struct vault *vault;
-	struct seal_head *head; /* extended; the caller restores it when the write is given up */
-	struct store_write *write;
-	const char *response;
-	int64_t now_ms;
-};
-
-/* The records of a response's start: settings and input. */
-int codec_write_begin(const struct codec_writer *writer, const struct conversation_entry *entry, struct err *err);
-/* The records of its end: output, events, error message. */
-int codec_write_finish(const struct codec_writer *writer, const struct conversation_entry *entry, struct err *err);
 /* One checkpoint. */
 int codec_write_segment(const struct vault *vault, const struct conversation_segment *segment, int64_t now_ms,
 			struct store_write *write, struct err *err);

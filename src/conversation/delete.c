@@ -67,9 +67,7 @@ static void report(struct conversation_op *op, const struct err *err) {
 static void on_deleted(void *owner, const struct err *err) {
 	struct conversation_op *op = owner;
 	op->store_op = NULL;
-	if (err) {
-		thread_forget(op->conversation);
-	}
+	write_over(op->conversation, err);
 	report(op, err);
 }
 
@@ -86,30 +84,36 @@ static void on_read_to_delete(void *owner, struct store_snapshot *snapshot, cons
 	if (!op->conversation) {
 		goto fail;
 	}
-	const struct seal_head head = op->conversation->head;
-	const struct store_thread row = op->conversation->row;
+	struct conversation *c = op->conversation;
+	if (c->stale && !c->pending && !c->reading && thread_refresh(c, snapshot, &err)) {
+		goto fail;
+	}
+	const struct seal_head head = c->head;
+	const struct store_thread row = c->row;
 	write = store_write_new();
 	if (!write) {
 		err_set(&err, ERR_MEMORY, "no memory for a deletion");
 		goto fail;
 	}
 	/* A write under way has moved the head on since the read: the links at hand are not all of them. */
-	if (snapshot->threads[0].last_number != row.last_number || snapshot->threads[0].count != row.count) {
-		err_set(&err, ERR_CONFLICT, "%s is being written", op->conversation->id);
+	if (c->stale || snapshot->threads[0].last_number != row.last_number ||
+	    snapshot->threads[0].count != row.count) {
+		err_set(&err, ERR_CONFLICT, "%s is being written", c->id);
 		goto fail;
 	}
 	if (delete_changes(op, snapshot, write, &err)) {
-		op->conversation->head = head;
-		op->conversation->row = row;
+		c->head = head;
+		c->row = row;
 		goto fail;
 	}
 	op->store_op = store_commit(op->module->deps.store, &write, on_deleted, op);
 	if (!op->store_op) {
-		op->conversation->head = head;
-		op->conversation->row = row;
+		c->head = head;
+		c->row = row;
 		err_set(&err, ERR_MEMORY, "no memory for a deletion");
 		goto fail;
 	}
+	c->pending++;
 	store_snapshot_free(&snapshot);
 	return;
 
@@ -151,6 +155,7 @@ static int delete_thread(struct conversation_op *op, const struct store_snapshot
 	if (!op->store_op) {
 		goto no_memory;
 	}
+	op->conversation->pending++;
 	thread_forget(op->conversation);
 	return 0;
 

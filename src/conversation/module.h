@@ -2,8 +2,10 @@
 #ifndef SLUICE_CONVERSATION_MODULE_H
 #define SLUICE_CONVERSATION_MODULE_H
 
+#include "base/list.h"
 #include "base/map.h"
 #include "conversation/conversation.h"
+#include "draft.h"
 #include "vault.h"
 
 struct conversations {
@@ -21,12 +23,22 @@ struct conversation {
 	struct store_dek new_key; /* to be written with the first record; epoch 0 once it is */
 	struct store_thread row;  /* as the last write that was handed over left it */
 	struct seal_head head;
+	/* A write that failed leaves row and head ahead of the store, or not: nothing more is sealed at this head until it is
+	 * read anew, once no write is under way. */
+	bool stale;
+	uint32_t pending;         /* writes under way */
+	struct store_op *reading; /* of the head; holds the thread */
+	struct list waiting;      /* struct conversation_op: writes that wait for it */
 };
 
 struct conversation_op {
 	struct conversations *module;
 	struct store_op *store_op;
 	struct conversation *conversation; /* held; writes of a turn and deletions */
+	struct list link;                  /* on the thread's waiting list */
+	struct draft *draft;               /* of a beginning or an end: until it is written */
+	bool repeated;                     /* it is written for the second time */
+	bool behind_begin;                 /* the beginning of the same response waits before it */
 	char owner[ID_SIZE];
 	char id[ID_SIZE];
 	uint8_t body[STORE_HASH_SIZE]; /* what a claim's body is compared with */
@@ -55,11 +67,12 @@ const struct store_response *snapshot_response(const struct store_snapshot *snap
 /* The thread of a snapshot as an open conversation: the one that is open already, or a new one whose keys opened and whose
  * head fits its links. The caller holds it. NULL with ERR_CORRUPT when it does not verify. */
 struct conversation *thread_open(struct conversations *module, const struct store_snapshot *snapshot, struct err *err);
-/* The thread changed in a way that this copy does not know: later loads read it anew. */
+/* Its keys are going: later loads must not find it. */
 void thread_forget(struct conversation *conversation);
-/* Adds the idempotency key of a response that begins to the write. -1 when memory is out. */
-int claim_put(const struct conversation_entry *entry, struct store_write *write);
-
+/* Takes row and head of a stale thread from a snapshot. -1 with ERR_CORRUPT when they do not verify. */
+int thread_refresh(struct conversation *conversation, const struct store_snapshot *snapshot, struct err *err);
+/* A write of this thread is over: what waits for its head is seen to. `err` may be NULL. */
+void write_over(struct conversation *conversation, const struct err *err);
 /* Adds the thread's row with its present head to the write. -1 when memory is out. */
 int thread_put(struct conversation *conversation, struct store_write *write, const char *last_response, int64_t now_ms);
 

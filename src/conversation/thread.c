@@ -23,6 +23,7 @@ void op_free(struct conversation_op **op) {
 	}
 	(*op)->module->under_way--;
 	conversation_release(&(*op)->conversation);
+	draft_free(&(*op)->draft);
 	mem_free(*op);
 	*op = NULL;
 }
@@ -60,6 +61,7 @@ static struct conversation *thread_new(struct conversations *module, const char 
 	}
 	conversation->references = 1;
 	conversation->module = module;
+	list_init(&conversation->waiting);
 	str_copy_cut(conversation->id, sizeof conversation->id, str_of(id));
 	str_copy_cut(conversation->owner, sizeof conversation->owner, str_of(owner));
 	return conversation;
@@ -175,6 +177,17 @@ struct conversation *thread_open(struct conversations *module, const struct stor
 free_thread:
 	thread_free(c);
 	return NULL;
+}
+
+int thread_refresh(struct conversation *c, const struct store_snapshot *snapshot, struct err *err) {
+	const struct store_thread before = c->row;
+	c->row = snapshot->threads[0];
+	if (verify_head(c, snapshot, err)) {
+		c->row = before;
+		return -1;
+	}
+	c->stale = false;
+	return 0;
 }
 
 int thread_put(struct conversation *c, struct store_write *write, const char *last_response, int64_t now_ms) {

@@ -31,29 +31,12 @@ int conversations_health(const struct conversations *module, struct err *err) {
 	return store_health(module->deps.store, err);
 }
 
-/* Writes run to their end whether or not somebody waits: the thread's head must know how they went. */
-static void on_written(void *owner, const struct err *err) {
-	struct conversation_op *op = owner;
-	op->store_op = NULL;
-	if (err) {
-		/* A conversation that was deleted meanwhile is nobody's fault. */
-		log_at(op->module->deps.log, err->code == ERR_CONFLICT ? LOG_INFO : LOG_ERROR, "transcript not written",
-		       LOG_S("id", op->id), LOG_ERR(err));
-		thread_forget(op->conversation);
-	}
-	if (op->done.written) {
-		op->done.written(op->arg, err);
-	}
-	op_free(&op);
-}
+/* --- checkpoints -------------------------------------------------------------------------------------------------- */
 
 /* Failing costs a fraction of a second of text after a kill, no more: the thread's head knows nothing of segments. */
 static void on_checkpoint(void *owner, const struct err *err) {
 	struct conversation_op *op = owner;
 	op->store_op = NULL;
-	if (err) {
-		log_warn(op->module->deps.log, "checkpoint not written", LOG_S("id", op->id), LOG_ERR(err));
-	}
 	if (op->done.written) {
 		op->done.written(op->arg, err);
 	}
@@ -82,58 +65,199 @@ give_up:
 	return NULL;
 }
 
-static int add_changes(struct conversation *c, const struct conversation_entry *entry, struct store_write *write,
+/* --- writes of a turn --------------------------------------------------------------------------------------------- */
+
+/* Tells whoever waits, and ends the operation. */
+static void finish(struct conversation_op *op, const struct err *err) {
+	if (err) {
+		/* A conversation that was deleted meanwhile is nobody's fault. */
+		bool gone = err->code == ERR_CONFLICT || err->code == ERR_NOT_FOUND;
+		log_at(op->module->deps.log, gone ? LOG_INFO : LOG_ERROR, "transcript not written", LOG_S("id", op->id),
+		       LOG_ERR(err));
+	}
+	if (op->done.written) {
+		op->done.written(op->arg, err);
+	}
+	op_free(&op);
+}
+
+static void wake(struct conversation *c);
+
+/* Writes run to their end whether or not somebody waits: the thread's head must know how they went. One that lost against
+ * another, as all do that were sealed behind one that failed, is sealed anew at the head that is there. */
+static void on_written(void *owner, const struct err *err) {
+	struct conversation_op *op = owner;
+	struct conversation *c = conversation_hold(op->conversation);
+	op->store_op = NULL;
+	c->pending--;
+	c->stale = c->stale || err;
+	if (err && err->code == ERR_CONFLICT && !op->repeated && op->done.written) {
+		op->repeated = true;
+		list_append(&c->waiting, &op->link);
+	} else {
+		finish(op, err);
+	}
+	wake(c);
+	conversation_release(&c);
+}
+
+static int add_changes(struct conversation *c, const struct conversation_op *op, struct store_write *write,
 		       struct err *err) {
 	int64_t now_ms = clock_wall_ms(c->module->deps.clock);
-	struct codec_writer writer = {&c->vault, &c->head, write, entry->response_id, now_ms};
-	struct store_response row;
-	codec_response_row(entry, c->owner, c->id, &row);
+	const struct draft_writer writer = {&c->vault, &c->head, write, now_ms};
 	if (c->new_key.epoch && store_put_dek(write, &c->new_key)) {
 		return err_set(err, ERR_MEMORY, "no memory for a data key");
 	}
-	bool begins = entry->status == RESPONSE_IN_PROGRESS;
-	if (begins ? codec_write_begin(&writer, entry, err) : codec_write_finish(&writer, entry, err)) {
+	if (draft_seal(op->draft, &writer, err)) {
 		return -1;
 	}
-	if (!begins && store_delete_segments(write, entry->response_id)) {
-		return err_set(err, ERR_MEMORY, "no memory for a response");
+	return thread_put(c, write, op->id, now_ms) ? err_set(err, ERR_MEMORY, "no memory for a conversation") : 0;
+}
+
+static void hand_over(struct conversation_op *op, struct store_write **write) {
+	struct conversation *c = op->conversation;
+	op->store_op = store_commit(c->module->deps.store, write, on_written, op);
+	c->pending++;
+}
+
+/* Seals the draft at the thread's head and hands it over. On failure the head is as it was. */
+static int write_draft(struct conversation_op *op, struct err *err) {
+	struct conversation *c = op->conversation;
+	const struct seal_head head = c->head;
+	const struct store_thread row = c->row;
+	struct store_write *write = store_write_new();
+	if (!write) {
+		return err_set(err, ERR_MEMORY, "no memory for a write");
 	}
-	if ((entry->claim && claim_put(entry, write)) ||
-	    (entry->frees_claim && store_delete_idempotency(write, entry->response_id))) {
-		return err_set(err, ERR_MEMORY, "no memory for an idempotency key");
+	if (add_changes(c, op, write, err)) {
+		c->head = head;
+		c->row = row;
+		store_write_free(&write);
+		return -1;
 	}
-	/* The response refers to its thread, the records to their response. */
-	if (thread_put(c, write, entry->response_id, now_ms) || store_put_response(write, &row)) {
-		return err_set(err, ERR_MEMORY, "no memory for a response");
+	hand_over(op, &write);
+	c->new_key.epoch = 0;
+	return 0;
+}
+
+/* The end is there already: an earlier write whose outcome was unknown has landed. It stands, and is durable once its row
+ * has been written again as it is. */
+static int confirm(struct conversation_op *op, const struct store_response *row, struct err *err) {
+	struct store_write *write = store_write_new();
+	if (!write || store_put_response(write, row)) {
+		store_write_free(&write);
+		return err_set(err, ERR_MEMORY, "no memory for a write");
 	}
+	hand_over(op, &write);
+	return 0;
+}
+
+/* The head is known again. */
+static int resume(struct conversation_op *op, const struct store_snapshot *snapshot, struct err *err) {
+	const struct store_response *row = snapshot_response(snapshot, op->id);
+	if (draft_begins(op->draft) || op->behind_begin) {
+		return write_draft(op, err);
+	}
+	if (!row) {
+		return err_set(err, ERR_NOT_FOUND, "no response %s", op->id);
+	}
+	bool ended = strcmp(row->status, response_status_name(RESPONSE_IN_PROGRESS)) != 0;
+	return ended ? confirm(op, row, err) : write_draft(op, err);
+}
+
+/* Those that put themselves on the list meanwhile wait for the next reading. */
+static void resume_all(struct conversation *c, const struct store_snapshot *snapshot, const struct err *failure) {
+	struct list now;
+	list_init(&now);
+	while (!list_empty(&c->waiting)) {
+		struct list *node = c->waiting.next;
+		list_remove(node);
+		list_append(&now, node);
+	}
+	while (!list_empty(&now)) {
+		struct conversation_op *op = container_of(now.next, struct conversation_op, link);
+		struct err err = failure ? *failure : (struct err){0};
+		list_remove(&op->link);
+		if (failure || resume(op, snapshot, &err)) {
+			finish(op, &err);
+		}
+	}
+}
+
+static void on_head(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
+	struct conversation *c = owner;
+	struct err err = {0};
+	c->reading = NULL;
+	if (read_err) {
+		err = *read_err;
+	} else if (thread_refresh(c, snapshot, &err) == 0) {
+		resume_all(c, snapshot, NULL);
+	}
+	if (err.code != ERR_NONE) {
+		resume_all(c, NULL, &err);
+	}
+	store_snapshot_free(&snapshot);
+	conversation_release(&c);
+}
+
+/* Reads the head of a stale thread, unless that is under way, or must wait for writes that are. */
+static int read_head(struct conversation *c) {
+	struct store_query query;
+	if (c->reading || c->pending) {
+		return 0;
+	}
+	op_query(&query, STORE_READ_CHAIN, c->owner, c->id);
+	c->reading = store_read(c->module->deps.store, &query, on_head, c);
+	if (!c->reading) {
+		return -1;
+	}
+	conversation_hold(c);
+	return 0;
+}
+
+static void wake(struct conversation *c) {
+	if (!list_empty(&c->waiting) && read_head(c)) {
+		const struct err no_memory = {.code = ERR_MEMORY};
+		resume_all(c, NULL, &no_memory);
+	}
+}
+
+void write_over(struct conversation *c, const struct err *err) {
+	c->pending--;
+	c->stale = c->stale || err;
+	wake(c);
+}
+
+/* Waits for the head to be read. */
+static int wait_for_head(struct conversation *c, struct conversation_op *op) {
+	list_each(node, after, &c->waiting) {
+		const struct conversation_op *before = container_of(node, struct conversation_op, link);
+		op->behind_begin = op->behind_begin || (draft_begins(before->draft) && strcmp(before->id, op->id) == 0);
+	}
+	if (read_head(c)) {
+		return -1;
+	}
+	list_append(&c->waiting, &op->link);
 	return 0;
 }
 
 static struct conversation_op *write_entry(struct conversation *c, const struct conversation_entry *entry,
 					   conversation_written_fn *done, void *arg) {
-	const struct seal_head head = c->head;
-	const struct store_thread row = c->row;
-	struct store_write *write = store_write_new();
+	struct err err = {.code = ERR_MEMORY};
 	struct conversation_op *op = op_new(c->module, c->owner, entry->response_id, arg);
-	struct err err = {0};
-	if (!write || !op || add_changes(c, entry, write, &err)) {
+	if (!op || !(op->draft = draft_new(entry, c->owner, c->id))) {
 		goto give_up;
 	}
 	op->conversation = conversation_hold(c);
 	op->done.written = done;
-	op->store_op = store_commit(c->module->deps.store, &write, on_written, op);
-	if (!op->store_op) {
+	if (c->stale ? wait_for_head(c, op) : write_draft(op, &err)) {
 		goto give_up;
 	}
-	c->new_key.epoch = 0;
 	return op;
 
 give_up:
-	c->head = head;
-	c->row = row;
 	log_error(c->module->deps.log, "transcript not sealed", LOG_S("conversation", c->id), LOG_ERR(&err));
 	op_free(&op);
-	store_write_free(&write);
 	return NULL;
 }
 
@@ -144,6 +268,14 @@ struct conversation_op *conversation_begin(struct conversation *conversation, co
 
 struct conversation_op *conversation_finish(struct conversation *conversation, const struct conversation_entry *entry,
 					    conversation_written_fn *done, void *arg) {
+	return write_entry(conversation, entry, done, arg);
+}
+
+struct conversation_op *conversation_finish_again(struct conversation *conversation,
+						  const struct conversation_entry *entry, conversation_written_fn *done,
+						  void *arg) {
+	/* Somebody else may have read the head since, with what the first write left. */
+	conversation->stale = true;
 	return write_entry(conversation, entry, done, arg);
 }
 

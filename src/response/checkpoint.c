@@ -3,14 +3,28 @@
 #include "base/map.h"
 #include "response.h"
 
+/* Once when it falls behind and once when it has caught up, however often it was tried in between. */
+static void tell(struct response *r, const struct err *err) {
+	int64_t now_us = clock_monotonic_us(r->deps->clock);
+	if (err && !r->behind_us) {
+		r->behind_us = now_us;
+		log_warn(&r->log, "checkpoint failed: a kill would lose what streams from here on", LOG_ERR(err));
+	} else if (!err && r->behind_us) {
+		log_info(&r->log, "checkpoint written again", LOG_I("behind_ms", (now_us - r->behind_us) / 1000));
+		r->behind_us = 0;
+	}
+}
+
 static void on_kept(void *owner, const struct err *err) {
 	struct response *r = owner;
 	r->checkpoint = NULL;
 	if (err) {
-		/* Nothing of it was written: the next one says it again, under the same number. */
+		/* The next one says it again and more, under the same number: whether this one was written or not. */
 		r->kept_events = r->kept_before;
 		r->segments--;
+		counter_add(r->registry->metrics.checkpoint_failures, 1);
 	}
+	tell(r, err);
 }
 
 /* What one more event would have to be behind. */

@@ -10,6 +10,7 @@
 #include "idempotency.h"
 #include "replay.h"
 #include "response.h"
+#include "settle.h"
 #include "unwatched.h"
 
 #define MODELS_MAX_AGE_MS 60000
@@ -69,14 +70,19 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
 	registry->claims = map_new();
 	registry->turn = mem_zalloc(sizeof *registry->turn);
 	registry->timer = mem_zalloc(sizeof *registry->timer);
-	if (!registry->live || !registry->watches || !registry->claims || !registry->turn || !registry->timer) {
+	registry->unsettled = map_new();
+	registry->settler = mem_zalloc(sizeof *registry->settler);
+	if (!registry->live || !registry->watches || !registry->claims || !registry->turn || !registry->timer ||
+	    !registry->unsettled || !registry->settler) {
 		err_set(err, ERR_MEMORY, "no memory for the response engine");
 		goto free_registry;
 	}
 	uv_idle_init(deps->loop, registry->turn);
 	uv_timer_init(deps->loop, registry->timer);
+	uv_timer_init(deps->loop, registry->settler);
 	registry->turn->data = registry;
 	registry->timer->data = registry;
+	registry->settler->data = registry;
 	registry_measure(registry, deps->metrics);
 	return engine;
 
@@ -84,8 +90,10 @@ free_registry:
 	mem_free(registry->turn);
 	mem_free(registry->timer);
 	map_free(&registry->watches);
+	mem_free(registry->settler);
 	map_free(&registry->live);
 	map_free(&registry->claims);
+	map_free(&registry->unsettled);
 free_engine:
 	mem_free(engine);
 	return NULL;
@@ -102,10 +110,13 @@ void engine_free(struct engine **engine) {
 			response_release(live);
 		}
 		idempotency_free(&e->registry);
+		settle_drop_all(&e->registry);
 		uv_close((uv_handle_t *)e->registry.turn, on_closed);
 		uv_close((uv_handle_t *)e->registry.timer, on_closed);
 		map_free(&e->registry.watches);
+		uv_close((uv_handle_t *)e->registry.settler, on_closed);
 		map_free(&e->registry.live);
+		map_free(&e->registry.unsettled);
 		mem_free(e);
 	}
 }
@@ -174,7 +185,9 @@ int engine_create(struct engine *engine, const struct engine_start *start, struc
 		result = 0;
 		goto free_request;
 	}
-	if (map_count(registry->live) >= engine->max_live) {
+	/* While the store fails, what it owes counts: it takes memory, too. */
+	size_t owed = start->request->settings.store ? map_count(registry->unsettled) : 0;
+	if (map_count(registry->live) + owed >= engine->max_live) {
 		api_error_set(error, API_OVERLOADED, NULL, NULL);
 		goto free_request;
 	}
@@ -187,7 +200,13 @@ int engine_create(struct engine *engine, const struct engine_start *start, struc
 	if (!model && !keyed) {
 		goto free_request;
 	}
-	struct response *response = response_new(registry, &engine->deps, start, model ? model : "");
+	struct engine_start from = *start;
+	if (parent && !from.parent) {
+		/* The store does not have its end yet. */
+		from.parent = parent->turn;
+		from.parent_conversation = parent->conversation;
+	}
+	struct response *response = response_new(registry, &engine->deps, &from, model ? model : "");
 	if (!response) {
 		api_error_set(error, API_OVERLOADED, NULL, NULL);
 		goto free_request;
@@ -225,6 +244,9 @@ int engine_watch(struct engine *engine, const struct engine_watch *watch, struct
 	}
 	if (response) {
 		cursor_open(cursor, response, watch->next, sink, owner);
+		if (response_ended(response)) {
+			response_notify_later(response);
+		}
 		return 0;
 	}
 	if (id_copy(id, watch->id)) {
@@ -241,6 +263,9 @@ int engine_watch(struct engine *engine, const struct engine_watch *watch, struct
 
 struct response *engine_find(struct engine *engine, const char *owner, struct str id) {
 	struct response *response = map_get(engine->registry.live, id);
+	if (!response) {
+		response = settle_find(&engine->registry, id);
+	}
 	return response && strcmp(response->owner, owner) == 0 ? response : NULL;
 }
 
@@ -276,7 +301,7 @@ void engine_drain(struct engine *engine) {
 }
 
 size_t engine_live_count(const struct engine *engine) {
-	return map_count(engine->registry.live);
+	return map_count(engine->registry.live) + map_count(engine->registry.unsettled);
 }
 
 void engine_on_idle(struct engine *engine, void (*idle)(void *owner), void *owner) {

@@ -25,6 +25,7 @@ void failure_of_upstream(const struct upstream_outcome *outcome, struct api_erro
 void failure_of_store(const struct err *err, struct api_error *error) {
 	switch (err->code) {
 	case ERR_CONFLICT:
+	case ERR_NOT_FOUND:
 		/* The conversation that it was to go on was deleted after it had been read. */
 		api_error_set(error, API_PARENT_NOT_FOUND, "previous_response_id", NULL);
 		return;

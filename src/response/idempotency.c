@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "replay.h"
+#include "settle.h"
 
 #define SPENT_MAX 10000 /* the oldest are forgotten first */
 
@@ -78,7 +79,14 @@ void idempotency_settle(struct response *r, bool spent) {
 }
 
 int idempotency_hand_over(struct response *r, const char *id) {
-	struct response *first = replay_start(r->registry, r->deps, r->owner, id, r->deps->log);
+	struct response *first = settle_find(r->registry, str_of(id));
+	if (first) {
+		/* The store does not have its end yet. */
+		response_hold(first);
+		response_notify_later(first);
+	} else {
+		first = replay_start(r->registry, r->deps, r->owner, id, r->deps->log);
+	}
 	if (!first) {
 		return -1;
 	}

@@ -49,7 +49,11 @@ static void tell_idle(struct deferred *notice) {
 void registry_remove(struct registry *registry, const char *id) {
 	map_remove(registry->live, str_of(id));
 	gauge_set(registry->metrics.live, (int64_t)map_count(registry->live));
-	if (map_count(registry->live) == 0 && registry->idle) {
+	registry_rest(registry);
+}
+
+void registry_rest(struct registry *registry) {
+	if (map_count(registry->live) + map_count(registry->unsettled) == 0 && registry->idle) {
 		registry_defer(registry, &registry->idle_notice, tell_idle);
 	}
 }
@@ -72,4 +76,8 @@ void registry_measure(struct registry *registry, struct metrics *metrics) {
 				      "From the upstream's end to the durable transcript.");
 	m->cancel = metrics_histogram(metrics, "sluice_cancel_seconds", NULL,
 				      "From a cancel to the closing of the upstream connection.");
+	m->unsettled = metrics_gauge(metrics, "sluice_responses_unsettled", NULL,
+				     "Responses that ended and whose end is not stored yet.");
+	m->checkpoint_failures = metrics_counter(metrics, "sluice_checkpoint_failures_total", NULL,
+						 "Checkpoints of streaming responses that could not be written.");
 }

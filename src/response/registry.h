@@ -25,6 +25,8 @@ struct engine_metrics {
 	struct histogram *first_text;
 	struct histogram *commit;
 	struct histogram *cancel;
+	struct gauge *unsettled;
+	struct counter *checkpoint_failures;
 };
 
 struct registry {
@@ -35,8 +37,12 @@ struct registry {
 	struct list spent;     /* those of answers that are over and not kept */
 	size_t spent_count;
 	struct list queue;
-	uv_idle_t *turn;   /* runs while the queue holds something */
-	uv_timer_t *timer; /* of checkpoints; runs while something is live */
+	uv_idle_t *turn;       /* runs while the queue holds something */
+	uv_timer_t *timer;     /* of checkpoints; runs while something is live */
+	struct map *unsettled; /* by response id: ended, and their end is not in the store yet */
+	uv_timer_t *settler;   /* of their writes; runs while there are some */
+	size_t settling;       /* such writes under way */
+	bool settles;          /* the last of them went well */
 	bool draining;
 	size_t max_context;
 	size_t max_answer;
@@ -53,6 +59,8 @@ void registry_defer(struct registry *registry, struct deferred *deferred, void (
 void registry_undefer(struct deferred *deferred);
 int registry_add(struct registry *registry, const char *id, struct response *response);
 void registry_remove(struct registry *registry, const char *id);
+/* Tells, later, that nothing is live and all is written, if that is so. */
+void registry_rest(struct registry *registry);
 /* Gets the metrics their names. */
 void registry_measure(struct registry *registry, struct metrics *metrics);
 

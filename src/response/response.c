@@ -6,6 +6,7 @@
 #include "failure.h"
 #include "followers.h"
 #include "idempotency.h"
+#include "settle.h"
 
 static int64_t now_us(const struct response *r) {
 	return clock_monotonic_us(r->deps->clock);
@@ -22,7 +23,8 @@ static void leave_registry(struct response *r) {
 	followers_leave(r);
 	registry_remove(r->registry, r->id);
 	if (r->state != STATE_JOINED) {
-		counter_add(r->registry->metrics.ended[r->status], 1);
+		counter_add(r->registry->metrics.ended[r->state == STATE_REFUSED ? RESPONSE_IN_PROGRESS : r->status],
+			    1);
 	}
 	response_release(r);
 }
@@ -95,6 +97,7 @@ static void on_committed(void *owner, const struct err *err) {
 		struct api_error error;
 		failure_of_store(err, &error);
 		set_failure(r, &error);
+		settle_later(r, err);
 	} else {
 		histogram_observe_us(r->registry->metrics.commit,
 				     (clock_wall_ms(r->deps->clock) - r->completed_ms) * INT64_C(1000));
@@ -102,35 +105,9 @@ static void on_committed(void *owner, const struct err *err) {
 	end(r);
 }
 
-static struct conversation_entry entry_of(const struct response *r) {
-	return (struct conversation_entry){
-		.response_id = r->id,
-		.parent_id = r->parent_id,
-		.model = r->model,
-		.settings = &r->settings,
-		.input = &r->input,
-		.created_ms = r->created_ms,
-		.completed_ms = r->completed_ms,
-		.status = r->status,
-		.reason = r->reason,
-		.error_message = r->error_message ? r->error_message : "",
-		.output = &r->output,
-		.output_count = r->output.part_count ? 1 : 0,
-		.usage = r->usage,
-	};
-}
-
 static int write_end(struct response *r) {
-	struct buf encoded = BUF_INIT;
-	event_log_encode(&r->events, 0, &encoded);
-	buf_append_char(&encoded, EVENT_TERMINAL);
-	if (!encoded.failed) {
-		struct conversation_entry entry = entry_of(r);
-		entry.events = buf_str(&encoded);
-		entry.frees_claim = r->idempotency && is_worth_asking_again(r);
-		r->finishing = conversation_finish(r->conversation, &entry, on_committed, r);
-	}
-	buf_free(&encoded);
+	r->frees_claim = r->idempotency && is_worth_asking_again(r);
+	r->finishing = settle_write(r, conversation_finish, on_committed);
 	return r->finishing ? 0 : -1;
 }
 
@@ -357,6 +334,10 @@ static void on_begun(void *owner, const struct err *err) {
 	if (err) {
 		struct api_error error;
 		failure_of_store(err, &error);
+		if (err->code == ERR_OUTCOME_UNKNOWN) {
+			set_failure(r, &error);
+			settle_later(r, err);
+		}
 		refuse(r, &error);
 		return;
 	}
@@ -382,7 +363,7 @@ static int write_begin(struct response *r, struct err *err) {
 		response_set_conversation(r, fresh);
 	}
 	if (r->conversation) {
-		struct conversation_entry entry = entry_of(r);
+		struct conversation_entry entry = settle_entry(r);
 		entry.claim = r->idempotency ? &r->idempotency->claim : NULL;
 		r->beginning = conversation_begin(r->conversation, &entry, on_begun, r);
 	}

@@ -45,6 +45,7 @@ struct response {
 	struct conversation *conversation; /* held; NULL while unknown, or not stored */
 	struct turn *turn;                 /* held; once it ended */
 	struct idempotency *idempotency;   /* borrowed; NULL without a key, and once it is settled */
+	bool frees_claim;                  /* its end frees its key */
 	bool repeated;                     /* a replay that answers a repeated request */
 	bool replayed;                     /* read from the store: its turn knows nothing of the ones before */
 
@@ -57,6 +58,7 @@ struct response {
 	struct conversation_op *checkpoint; /* under way */
 	uint32_t segments;                  /* handed to the store */
 	uint32_t kept_events, kept_before;  /* events in them, with and without the one under way */
+	int64_t behind_us;                  /* since when checkpoints fail; 0: they don't */
 	struct upstream_call *call;
 
 	struct event_log events;

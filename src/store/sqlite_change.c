@@ -58,7 +58,9 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 		       " WHERE response IS excluded.response",
 	/* Not after the response's end: a checkpoint that comes late must not bring its segments back. */
 	[PUT_SEGMENT] = "INSERT INTO segment (response, number, kind, created_ms, sealed)"
-			" SELECT key, ?2, ?3, ?4, ?5 FROM response WHERE id = ?1 AND status = 'in_progress'",
+			" SELECT key, ?2, ?3, ?4, ?5 FROM response WHERE id = ?1 AND status = 'in_progress'"
+			" ON CONFLICT (response, number) DO UPDATE SET kind = excluded.kind,"
+			" created_ms = excluded.created_ms, sealed = excluded.sealed",
 	[DELETE_SEGMENTS] = "DELETE FROM segment WHERE response = (SELECT key FROM response WHERE id = ?1)",
 	[PUT_IDEMPOTENCY] = "INSERT INTO idempotency (key_hash, body_hash, response, created_ms)"
 			    " SELECT ?1, ?2, key, ?4 FROM response WHERE id = ?3"

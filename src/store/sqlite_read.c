@@ -364,14 +364,18 @@ static int read_context(struct read *read) {
 	return each(read, LINE, SQL_VALUES(SQL_TEXT(read->query->id)), add_response_with_records);
 }
 
-static int read_thread(struct read *read) {
+static int read_chain(struct read *read) {
 	if (read_thread_row(read, THREAD) < 0 || read_links(read) < 0) {
 		return -1;
 	}
-	const struct sqlite_value key = SQL_INT(read->thread_key);
-	if (each(read, RESPONSES_OF_THREAD, &key, 1, add_response) < 0) {
+	return each(read, RESPONSES_OF_THREAD, SQL_VALUES(SQL_INT(read->thread_key)), add_response);
+}
+
+static int read_thread(struct read *read) {
+	if (read_chain(read) < 0) {
 		return -1;
 	}
+	const struct sqlite_value key = SQL_INT(read->thread_key);
 	return each(read, RECORDS_OF_THREAD, &key, 1, add_record) < 0
 		       ? -1
 		       : each(read, SEGMENTS_OF_THREAD, &key, 1, add_record);
@@ -442,6 +446,8 @@ static int read_kind(struct read *read) {
 		return read_thread(read);
 	case STORE_READ_HEAD:
 		return read_thread_row(read, THREAD);
+	case STORE_READ_CHAIN:
+		return read_chain(read);
 	case STORE_READ_THREADS:
 		return read_threads(read);
 	case STORE_READ_IDEMPOTENCY:

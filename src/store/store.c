@@ -100,6 +100,18 @@ static size_t writer_take(struct store *store, struct store_write **group, bool 
 	return count;
 }
 
+/* Says when it falls ill, of another illness, and when it is well again; not with every write that fails of the same. */
+static void tell_health(const struct store *store, enum err_code before, const struct err *health) {
+	if (health->code == before) {
+		return;
+	}
+	if (health->code == ERR_NONE) {
+		log_info(store->log, "store writes again");
+	} else {
+		log_error(store->log, "store write failed", LOG_ERR(health));
+	}
+}
+
 /* Writes one group and hands its outcomes on. Whether the store is well. */
 static bool writer_write(struct store *store, struct store_write *const *group, size_t count) {
 	int64_t started = clock_monotonic_us(store->clock);
@@ -118,10 +130,8 @@ static bool writer_write(struct store *store, struct store_write *const *group, 
 		}
 	}
 	counter_add(store->writes, count);
-	if (write_is_ill(&health)) {
-		log_error(store->log, "store write failed", LOG_ERR(&health), LOG_I("writes", count));
-	}
 	uv_mutex_lock(&store->mutex);
+	enum err_code before = store->health.code;
 	store->health = health;
 	for (size_t i = 0; i < count; i++) {
 		op_finish(store, &group[i]->op);
@@ -130,6 +140,7 @@ static bool writer_write(struct store *store, struct store_write *const *group, 
 	/* Under the mutex: once it is let go, the loop thread may finish the work and close the handle. */
 	uv_async_send(&store->wakeup->async);
 	uv_mutex_unlock(&store->mutex);
+	tell_health(store, before, &health);
 	return !write_is_ill(&health);
 }
 
@@ -137,11 +148,10 @@ static bool writer_probe(struct store *store) {
 	struct err health = {0};
 	store->driver->probe(store->backend, &health);
 	uv_mutex_lock(&store->mutex);
+	enum err_code before = store->health.code;
 	store->health = health;
 	uv_mutex_unlock(&store->mutex);
-	if (!write_is_ill(&health)) {
-		log_info(store->log, "store writes again");
-	}
+	tell_health(store, before, &health);
 	return !write_is_ill(&health);
 }
 

@@ -1,0 +1,149 @@
+#include "draft.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec.h"
+
+/* The text of one record. */
+struct text {
+	enum record_kind kind;
+	struct buf bytes;
+};
+
+struct draft {
+	struct store_response row;
+	struct text *texts;
+	size_t count;
+	bool begins;
+	bool claims; /* its idempotency key */
+	struct store_idempotency claim;
+	bool frees_claim;
+};
+
+static struct buf *add(struct draft *draft, enum record_kind kind) {
+	struct text *text = &draft->texts[draft->count++];
+	text->kind = kind;
+	return &text->bytes;
+}
+
+/* Settings and input. */
+static void take_beginning(struct draft *draft, const struct conversation_entry *entry) {
+	request_settings_write(add(draft, RECORD_SETTINGS), entry->settings);
+	for (size_t i = 0; i < entry->input->count; i++) {
+		item_write(add(draft, RECORD_INPUT), &entry->input->items[i]);
+	}
+}
+
+static void take_claim(struct draft *draft, const struct conversation_entry *entry) {
+	draft->claims = true;
+	draft->claim.created_ms = entry->created_ms;
+	memcpy(draft->claim.response, draft->row.id, sizeof draft->claim.response);
+	memcpy(draft->claim.key, entry->claim->key, sizeof draft->claim.key);
+	memcpy(draft->claim.body, entry->claim->body, sizeof draft->claim.body);
+}
+
+/* Output, events, error message. */
+static void take_end(struct draft *draft, const struct conversation_entry *entry) {
+	for (size_t i = 0; i < entry->output_count; i++) {
+		item_write(add(draft, RECORD_OUTPUT), &entry->output[i]);
+	}
+	buf_append_str(add(draft, RECORD_EVENTS), entry->events);
+	if (entry->error_message[0]) {
+		buf_append_str(add(draft, RECORD_ERROR), str_of(entry->error_message));
+	}
+}
+
+struct draft *draft_new(const struct conversation_entry *entry, const char *owner, const char *thread) {
+	struct draft *draft = mem_zalloc(sizeof *draft);
+	if (!draft) {
+		return NULL;
+	}
+	codec_response_row(entry, owner, thread, &draft->row);
+	draft->begins = entry->status == RESPONSE_IN_PROGRESS;
+	size_t most = 2 + (draft->begins ? entry->input->count : entry->output_count);
+	draft->texts = mem_zarray(most, sizeof *draft->texts);
+	if (!draft->texts) {
+		draft_free(&draft);
+		return NULL;
+	}
+	draft->frees_claim = entry->frees_claim;
+	if (entry->claim) {
+		take_claim(draft, entry);
+	}
+	if (draft->begins) {
+		take_beginning(draft, entry);
+	} else {
+		take_end(draft, entry);
+	}
+	for (size_t i = 0; i < draft->count; i++) {
+		if (draft->texts[i].bytes.failed) {
+			draft_free(&draft);
+			return NULL;
+		}
+	}
+	return draft;
+}
+
+void draft_free(struct draft **draft) {
+	struct draft *d = *draft;
+	*draft = NULL;
+	if (d) {
+		for (size_t i = 0; i < d->count; i++) {
+			buf_free(&d->texts[i].bytes);
+		}
+		mem_free(d->texts);
+		mem_free(d);
+	}
+}
+
+bool draft_begins(const struct draft *draft) {
+	return draft->begins;
+}
+
+static int seal_text(const struct draft *draft, const struct text *text, const struct draft_writer *w,
+		     struct err *err) {
+	struct store_record record;
+	uint32_t number = w->head->last_number + 1;
+	if (vault_seal(w->vault, draft->row.id, text->kind, number, w->now_ms, buf_str(&text->bytes), &record, err)) {
+		return -1;
+	}
+	uint8_t commitment[SEAL_COMMITMENT_SIZE];
+	int result = -1;
+	if (seal_record_commitment(buf_str(&record.sealed), commitment, err) ||
+	    seal_head_extend(w->head, vault_head_key(w->vault), number, commitment, err)) {
+		goto free_record;
+	}
+	if (store_put_record(w->write, &record)) {
+		err_set(err, ERR_MEMORY, "no memory for a record");
+		goto free_record;
+	}
+	result = 0;
+
+free_record:
+	buf_free(&record.sealed);
+	return result;
+}
+
+static int put_claim(const struct draft *draft, struct store_write *write) {
+	const struct store_idempotency *claim = &draft->claim;
+	if (draft->claims && store_put_idempotency(write, claim, claim->created_ms - CONVERSATION_CLAIM_MS)) {
+		return -1;
+	}
+	return draft->frees_claim ? store_delete_idempotency(write, draft->row.id) : 0;
+}
+
+int draft_seal(const struct draft *draft, const struct draft_writer *writer, struct err *err) {
+	for (size_t i = 0; i < draft->count; i++) {
+		if (seal_text(draft, &draft->texts[i], writer, err)) {
+			return -1;
+		}
+	}
+	/* With its end, a response needs its checkpoints no more. */
+	if (store_put_response(writer->write, &draft->row) ||
+	    (!draft->begins && store_delete_segments(writer->write, draft->row.id)) ||
+	    put_claim(draft, writer->write)) {
+		return err_set(err, ERR_MEMORY, "no memory for a response");
+	}
+	return 0;
+}

@@ -29,11 +29,15 @@ struct vessel {
 	struct conversations *conversations;
 };
 
+/* How stores are opened; a test may set its own. */
+static struct store *(*vessel_store_open)(const struct store_options *options, const struct store_deps *deps,
+					  struct err *err) = store_open;
+
 static inline void vessel_open_store(struct vessel *vessel) {
 	struct err err = {0};
 	const struct store_options options = {.dir = vessel->dir, .busy_timeout_ms = 1000};
 	const struct store_deps deps = {vessel->loop, clock_system(), &vessel->log, vessel->metrics};
-	vessel->store = store_open(&options, &deps, &err);
+	vessel->store = vessel_store_open(&options, &deps, &err);
 	if (!vessel->store) {
 		fail_msg("store: %s", err.text);
 	}

@@ -103,6 +103,48 @@ static void thread_brings_all_it_has(void **state) {
 	assert_int_equal(s->deks[1].epoch, 2);
 	assert_int_equal(s->link_count, 5);
 	store_snapshot_free(&s);
+
+	/* The head: all but the records. */
+	s = read_one(f, STORE_READ_HEAD, "user_a", "conv_1");
+	assert_non_null(s);
+	assert_thread_equal(&s->threads[0], &thread);
+	assert_int_equal(s->response_count, 2);
+	assert_int_equal(s->dek_count, 2);
+	assert_int_equal(s->link_count, 5);
+	assert_int_equal(s->record_count, 0);
+	store_snapshot_free(&s);
+	assert_int_equal(read_code(f, STORE_READ_HEAD, "user_b", "conv_1"), ERR_NOT_FOUND);
+}
+
+static enum err_code put_segment(struct fixture *f, uint32_t number, uint32_t seed) {
+	struct store_write *write = store_write_new();
+	struct store_record segment = make_record("conv_1", "resp_1", seed, 6);
+	segment.number = number;
+	assert_int_equal(store_put_segment(write, &segment), 0);
+	return commit(f, write);
+}
+
+/* One whose outcome was unknown is said again, under its number. */
+static void a_segment_is_replaced_under_its_number(void **state) {
+	struct fixture *f = *state;
+	struct store_write *write = turn("user_a", "conv_1", "resp_1", "", 0);
+	assert_int_equal(commit(f, write), ERR_NONE);
+	assert_int_equal(put_segment(f, 0, 70), ERR_CONFLICT); /* it has ended */
+	struct store_response response = make_response("user_a", "conv_1", "resp_1", "");
+	strcpy(response.status, "in_progress");
+	write = store_write_new();
+	assert_int_equal(store_put_response(write, &response), 0);
+	assert_int_equal(commit(f, write), ERR_NONE);
+	assert_int_equal(put_segment(f, 0, 70), ERR_NONE);
+	assert_int_equal(put_segment(f, 1, 71), ERR_NONE);
+	assert_int_equal(put_segment(f, 1, 72), ERR_NONE);
+	struct store_snapshot *s = read_one(f, STORE_READ_RESPONSE, "user_a", "resp_1");
+	assert_int_equal(s->record_count, 4); /* its two records, then its segments */
+	uint8_t sealed[RECORD_SIZE];
+	fill(sealed, sizeof sealed, 72);
+	assert_int_equal(s->records[3].number, 1);
+	assert_memory_equal(s->records[3].sealed.data, sealed, sizeof sealed);
+	store_snapshot_free(&s);
 }
 
 static void rows_are_their_owners_alone(void **state) {
@@ -539,6 +581,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(context_brings_the_line_of_a_response, setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(response_comes_alone, setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(thread_brings_all_it_has, setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(a_segment_is_replaced_under_its_number, setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(rows_are_their_owners_alone, setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(everything_outlives_the_process, setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(a_stale_thread_is_a_conflict_and_changes_nothing, setup_store,

@@ -57,6 +57,7 @@ struct world {
 	size_t requests;                /* for completions */
 	size_t accepted, closed, ended; /* connections; closed by the client; by either side */
 	struct buf last_request;
+	struct peer *last_peer; /* that asked for a completion */
 
 	struct metrics *metrics;
 	struct log log;
@@ -154,6 +155,7 @@ static inline void peer_answer(struct peer *peer, struct str request) {
 		buf_clear(&world->last_request);
 		buf_append_str(&world->last_request, request);
 		peer->answer = &world->answers[n];
+		world->last_peer = peer;
 	}
 	peer_write(peer);
 }
@@ -306,6 +308,13 @@ static inline void world_wait(struct world *world, const size_t *what, size_t at
 	while (*what < at_least) {
 		uv_run(&world->loop, UV_RUN_ONCE);
 	}
+}
+
+/* The server that holds the last request goes on with this answer. */
+static inline void world_say(struct world *world, const struct answer *answer) {
+	assert_null(world->last_peer->answer);
+	world->last_peer->answer = answer;
+	peer_write(world->last_peer);
 }
 
 static inline void world_run(struct world *world) {

@@ -351,15 +351,15 @@ static void every_allocation_may_fail_in_a_read(void **state) {
 	assert_int_equal(commit(f, turn("user_a", "conv_1", "resp_1", "", 0)), ERR_NONE);
 	assert_int_equal(commit(f, turn("user_a", "conv_1", "resp_2", "resp_1", 2)), ERR_NONE);
 	const enum store_read_kind kinds[] = {STORE_READ_RESPONSE, STORE_READ_CONTEXT, STORE_READ_THREAD,
-					      STORE_READ_HEAD,     STORE_READ_THREADS, STORE_READ_IDENTITIES};
+					      STORE_READ_CHAIN,    STORE_READ_THREADS, STORE_READ_IDENTITIES};
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
 		bool failed = true;
 		for (uint64_t nth = 2; failed; nth++) { /* the first is the operation itself */
 			struct store_query query =
 				query_of(kinds[i], "user_a",
-					 kinds[i] == STORE_READ_THREAD || kinds[i] == STORE_READ_HEAD ? "conv_1"
-					 : kinds[i] == STORE_READ_THREADS                             ? ""
-												      : "resp_2");
+					 kinds[i] == STORE_READ_THREAD || kinds[i] == STORE_READ_CHAIN ? "conv_1"
+					 : kinds[i] == STORE_READ_THREADS                              ? ""
+												       : "resp_2");
 			query.limit = 10;
 			query.record_kind = 1;
 			enum err_code code;

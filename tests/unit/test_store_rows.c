@@ -104,8 +104,8 @@ static void thread_brings_all_it_has(void **state) {
 	assert_int_equal(s->link_count, 5);
 	store_snapshot_free(&s);
 
-	/* The head: all but the records. */
-	s = read_one(f, STORE_READ_HEAD, "user_a", "conv_1");
+	/* The chain: all but the records. */
+	s = read_one(f, STORE_READ_CHAIN, "user_a", "conv_1");
 	assert_non_null(s);
 	assert_thread_equal(&s->threads[0], &thread);
 	assert_int_equal(s->response_count, 2);
@@ -113,7 +113,7 @@ static void thread_brings_all_it_has(void **state) {
 	assert_int_equal(s->link_count, 5);
 	assert_int_equal(s->record_count, 0);
 	store_snapshot_free(&s);
-	assert_int_equal(read_code(f, STORE_READ_HEAD, "user_b", "conv_1"), ERR_NOT_FOUND);
+	assert_int_equal(read_code(f, STORE_READ_CHAIN, "user_b", "conv_1"), ERR_NOT_FOUND);
 }
 
 static enum err_code put_segment(struct fixture *f, uint32_t number, uint32_t seed) {

@@ -9,6 +9,8 @@
  * - While a request without a body is answered, nothing is read, and input that waits would spin the loop: see
  *   connection_pause. While one with a body is answered, a close by the client is noticed.
  * - Timers of libwebsockets are only looked at after socket events: see connection_kill.
+ * - 4.3.5 of Debian asks before it strikes a socket off its table (LWS_CALLBACK_LOCK_POLL). Refused, the entry stays for
+ *   ever: the table fills up, and the teardown spins over what is left in it.
  * - fd_limit_per_thread below the process's limit turns the descriptor table into a linear search: not set below. */
 #ifndef SLUICE_EDGE_LWS_H
 #define SLUICE_EDGE_LWS_H

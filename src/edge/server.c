@@ -104,11 +104,21 @@ static int dispatch(struct connection *connection, enum lws_callback_reasons rea
 	}
 }
 
+/* libwebsockets' books about its sockets (lws.h): no business of a connection's, and never to be refused. */
+static bool is_bookkeeping(enum lws_callback_reasons reason) {
+	return reason == LWS_CALLBACK_LOCK_POLL || reason == LWS_CALLBACK_UNLOCK_POLL ||
+	       reason == LWS_CALLBACK_ADD_POLL_FD || reason == LWS_CALLBACK_DEL_POLL_FD ||
+	       reason == LWS_CALLBACK_CHANGE_MODE_POLL_FD;
+}
+
 /* `in` is only touched for what carries bytes: guard 1. */
 static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t length) {
 	(void)user;
 	if (guard_is_foreign_role(reason)) {
 		return -1;
+	}
+	if (is_bookkeeping(reason)) {
+		return 0;
 	}
 	if (reason == LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED) {
 		return on_accepted(wsi);

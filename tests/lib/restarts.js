@@ -35,6 +35,7 @@ export class Load {
 		this.random = random;
 		this.attempts = 0; // connections
 		this.scars = []; // of these: refused, reset, or answered with anything but what was asked for
+		this.longest = 0; // that a request on a new connection took, in milliseconds
 		this.answers = 0;
 		this.turns = { completed: 0, incomplete: 0 };
 		this.closes = new Map(); // code: how often
@@ -61,6 +62,16 @@ export class Load {
 	async end() {
 		this.over = true;
 		await this.failed;
+	}
+
+	/** What it came to, in a line. */
+	story(restarts) {
+		const closes = [...this.closes].map(([code, count]) => `${code}: ${count}`).join(', ');
+		return (
+			`${restarts} restarts under load: ${this.attempts} connections, ${this.scars.length} refused, reset or turned away; ` +
+			`${this.turns.completed} turns completed, ${this.turns.incomplete} cut off by a restart, ${this.resumed} resumed; ` +
+			`longest request ${Math.round(this.longest)} ms; close codes ${closes}`
+		);
 	}
 
 	/** Resolves when this load has done `more` further connections and events; rejects as soon as a client fails. */
@@ -91,6 +102,7 @@ export class Load {
 	async #ask() {
 		while (!this.over) {
 			this.attempts++;
+			const began = performance.now();
 			try {
 				const status = await this.#get('/v1/conversations?limit=1');
 				if (status !== 200) {
@@ -99,6 +111,7 @@ export class Load {
 			} catch (error) {
 				this.#scar('request', error.code ?? error.message);
 			}
+			this.longest = Math.max(this.longest, performance.now() - began);
 			this.#answered();
 		}
 	}

@@ -88,13 +88,9 @@ test(`${RESTARTS} restarts under load refuse no connection, and every stream is 
 		await server.restart();
 	}
 	await load.end();
-	const codes = Object.fromEntries(load.closes);
-	t.diagnostic(
-		`${RESTARTS} restarts: ${load.attempts} connections, ${load.scars.length} refused; ${load.turns.completed} turns completed, ` +
-			`${load.turns.incomplete} cut by a restart, ${load.resumed} resumed; closes ${JSON.stringify(codes)}`,
-	);
+	t.diagnostic(load.story(RESTARTS));
 	assert.deepEqual(load.scars, []);
-	assert.ok(codes[1012] >= RESTARTS, 'clients were told of the restart');
+	assert.ok(load.closes.get(1012) >= RESTARTS, 'clients were told of the restart');
 	assert.ok(load.resumed > 0 && load.turns.completed > 0 && load.turns.incomplete > 0, 'and it was not an idle time');
 	const reader = await chat();
 	for (const { id, events } of load.cut) {

@@ -12,9 +12,9 @@ import { gate, reply, startUpstream } from '../lib/upstream.js';
 /** nginx waits 60 s. */
 const CUT_BY_MS = 85_000;
 
-let upstream, server, mute, key, muteKey;
+let upstream, server, pinging, mute, key, pingingKey, muteKey;
 const proxies = {}; // before `server`, by kind
-let beforeMute; // nginx before `mute`
+let beforePinging, beforeMute; // nginx before those
 const silence = gate(); // opens when nginx has given up on those that hear nothing
 let minute; // what became of each connection that was silent for so long
 
@@ -71,6 +71,7 @@ async function beSilent() {
 	for (const kind of PROXIES) {
 		lasting[kind] = await beginSilent(proxies[kind], key);
 	}
+	const idle = await connect(beforePinging, { key: pingingKey });
 	const whole = fetch(`${proxies.nginx.url}/v1/responses`, {
 		method: 'POST',
 		body: JSON.stringify({ input: 'long silence' }),
@@ -81,7 +82,7 @@ async function beSilent() {
 	const cut = Promise.all([control.chat.closed, control.ended.catch((error) => error), whole]);
 	try {
 		const [closed, streamError, { status }] = await within(CUT_BY_MS, cut, 'nginx cuts what is silent');
-		return { lasting, control, closed, streamError, status };
+		return { lasting, idle, control, closed, streamError, status };
 	} finally {
 		silence.open();
 	}
@@ -115,11 +116,13 @@ before(async () => {
 	upstream.on('long silence', reply.pauses([], silence, ['and then ', 'it spoke']));
 	// Without pings, so that it is the heartbeats that count.
 	server = await startServer({ upstream, settings: { limits: { ping_interval: '1h' } } });
+	pinging = await startServer({ upstream, settings: { limits: { heartbeat_interval: '0s' } } });
 	mute = await startServer({ upstream, settings: { limits: { ping_interval: '1h', heartbeat_interval: '0s' } } });
-	[key, muteKey] = [await server.createKey('ada'), await mute.createKey('ada')];
+	[key, pingingKey, muteKey] = await Promise.all([server, pinging, mute].map((one) => one.createKey('ada')));
 	for (const kind of PROXIES) {
 		proxies[kind] = await startProxy(kind, server);
 	}
+	beforePinging = await startProxy('nginx', pinging);
 	beforeMute = await startProxy('nginx', mute);
 	minute = beSilent();
 	minute.catch(() => {});
@@ -127,8 +130,8 @@ before(async () => {
 
 after(async () => {
 	silence.open();
-	await Promise.all([...Object.values(proxies), beforeMute].map((proxy) => proxy?.remove()));
-	await Promise.all([server, mute].map((one) => one?.remove()));
+	await Promise.all([...Object.values(proxies), beforePinging, beforeMute].map((proxy) => proxy?.remove()));
+	await Promise.all([server, pinging, mute].map((one) => one?.remove()));
 	await upstream?.stop();
 });
 
@@ -198,3 +201,10 @@ for (const kind of PROXIES) {
 		await chat.close();
 	});
 }
+
+test('nginx: pings carry a WebSocket on which nothing runs over a minute', async () => {
+	const { idle } = await minute;
+	assert.deepEqual(idle.events, []);
+	assert.equal((await idle.turn('still there?')).text, 'You said: still there?');
+	await idle.close();
+});

@@ -42,7 +42,7 @@ ARCHIVES := $(foreach l,$(ORDER),$(call archive,$(l)))
 PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluicectl $(BUILD)/sluice-demo-model
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all help deps run test unit scenario browser lint sanitize bench install clean
+.PHONY: all help deps run test unit scenario browser lint sanitize bench restarts install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -96,6 +96,10 @@ sanitize:
 #: make bench     CPU per token beside a bare epoll relay
 bench: all
 	$(Q)BUILD=$(abspath $(BUILD)) tests/bench/run.cjs
+
+#: make restarts  restart it twenty times under load and count who was refused
+restarts: all
+	$(Q)BUILD=$(abspath $(BUILD)) tests/bench/restarts.mjs
 
 # --- programs -----------------------------------------------------------------------------------------------------
 $(BUILD)/sluiced: $(BUILD)/obj/serve/sluiced.o $(ARCHIVES)

@@ -170,7 +170,12 @@ struct conversation_op *conversation_list(struct conversations *module, const ch
 					  uint32_t limit, bool ascending, conversation_list_fn *done, void *arg);
 
 /* The items along the path from the first turn to the conversation's latest response, in order. Borrowed. */
-typedef void conversation_items_fn(void *arg, const struct item *const *items, size_t count, const struct err *err);
+struct conversation_item {
+	const struct item *item;
+	const char *response_id; /* of the turn that it belongs to, as what was asked or as what was answered */
+};
+typedef void conversation_items_fn(void *arg, const struct conversation_item *items, size_t count,
+				   const struct err *err);
 struct conversation_op *conversation_items(struct conversations *module, const char *owner, const char *id,
 					   conversation_items_fn *done, void *arg);
 

@@ -50,6 +50,9 @@ int item_message(struct item *item, enum item_role role, enum item_status status
 /* All text of the item's parts, in order. */
 void item_append_text(const struct item *item, struct buf *out);
 
+/* Names the response of an item in a conversation's list; what was listed may be sent back. */
+#define ITEM_RESPONSE_ID "sluice:response_id"
+
 /* Reads one element of a request's `input` array; ids that are missing are made ("msg_…"). `param` is its path, such as
  * "input[2]", and errors name the field below it. */
 int item_read(const struct json *json, const char *param, int64_t now_ms, struct item *item, struct api_error *error);

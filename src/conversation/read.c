@@ -306,15 +306,15 @@ static size_t count_items(const struct turn *turn) {
 }
 
 /* From the newest turn back, so that the array fills from its end. */
-static const struct item **list_items(const struct turn *turn, size_t count) {
-	const struct item **items = mem_zarray(count + 1, sizeof *items);
+static struct conversation_item *list_items(const struct turn *turn, size_t count) {
+	struct conversation_item *items = mem_zarray(count + 1, sizeof *items);
 	size_t at = count;
 	for (; items && turn; turn = turn->parent) {
 		for (size_t i = turn->output.count; i-- > 0;) {
-			items[--at] = &turn->output.items[i];
+			items[--at] = (struct conversation_item){&turn->output.items[i], turn->response_id};
 		}
 		for (size_t i = turn->input.count; i-- > 0;) {
-			items[--at] = &turn->input.items[i];
+			items[--at] = (struct conversation_item){&turn->input.items[i], turn->response_id};
 		}
 	}
 	return items;
@@ -324,7 +324,7 @@ static void on_items(void *owner, struct store_snapshot *snapshot, const struct 
 	struct conversation_op *op = owner;
 	struct conversation *conversation = NULL;
 	struct turn *turn = NULL;
-	const struct item **items = NULL;
+	struct conversation_item *items = NULL;
 	size_t count = 0;
 	struct err err = {0};
 	if (!read_err) {

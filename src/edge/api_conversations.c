@@ -94,9 +94,9 @@ struct selection {
 	bool ascending, more;
 };
 
-static int find_item(const struct item *const *items, size_t count, const char *id, size_t *at) {
+static int find_item(const struct conversation_item *items, size_t count, const char *id, size_t *at) {
 	for (size_t i = 0; i < count; i++) {
-		if (str_is(str_of(items[i]->id), id)) {
+		if (str_is(str_of(items[i].item->id), id)) {
 			*at = i;
 			return 0;
 		}
@@ -104,7 +104,7 @@ static int find_item(const struct item *const *items, size_t count, const char *
 	return -1;
 }
 
-static int select_items(const struct item *const *items, size_t count, const struct list_query *query,
+static int select_items(const struct conversation_item *items, size_t count, const struct list_query *query,
 			struct selection *selected) {
 	size_t skip = 0;
 	if (query->after[0]) {
@@ -122,29 +122,42 @@ static int select_items(const struct item *const *items, size_t count, const str
 	return 0;
 }
 
-static const struct item *selected_item(const struct item *const *items, const struct selection *selected, size_t i) {
-	return items[selected->ascending ? selected->first + i : selected->first - i];
+static const struct conversation_item *selected_item(const struct conversation_item *items,
+						     const struct selection *selected, size_t i) {
+	return &items[selected->ascending ? selected->first + i : selected->first - i];
 }
 
-static void reply_items(struct exchange *exchange, const struct item *const *items, const struct selection *selected) {
+/* With the response's id beside what the item itself has. */
+static void write_listed(struct buf *out, const struct conversation_item *listed) {
+	item_write(out, listed->item);
+	if (!out->failed) {
+		out->length--;
+		buf_append_text(out, ",\"" ITEM_RESPONSE_ID "\":\"");
+		buf_append_text(out, listed->response_id);
+		buf_append_text(out, "\"}");
+	}
+}
+
+static void reply_items(struct exchange *exchange, const struct conversation_item *items,
+			const struct selection *selected) {
 	struct buf body = BUF_INIT, item = BUF_INIT;
 	struct json_writer w = list_begin(&body);
 	size_t count = 0;
 	while (count < selected->count && (count == 0 || body.length < ITEMS_BYTES)) {
 		buf_clear(&item);
-		item_write(&item, selected_item(items, selected, count++));
+		write_listed(&item, selected_item(items, selected, count++));
 		jw_raw(&w, buf_str(&item));
 		body.failed = body.failed || item.failed;
 	}
-	list_end(&w, count ? selected_item(items, selected, 0)->id : NULL,
-		 count ? selected_item(items, selected, count - 1)->id : NULL,
+	list_end(&w, count ? selected_item(items, selected, 0)->item->id : NULL,
+		 count ? selected_item(items, selected, count - 1)->item->id : NULL,
 		 selected->more || count < selected->count);
 	reply_json(exchange, 200, &body);
 	buf_free(&item);
 	buf_free(&body);
 }
 
-static void on_items(void *arg, const struct item *const *items, size_t count, const struct err *err) {
+static void on_items(void *arg, const struct conversation_item *items, size_t count, const struct err *err) {
 	struct exchange *exchange = arg;
 	exchange->op = NULL;
 	if (err) {

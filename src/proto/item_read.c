@@ -192,9 +192,13 @@ static int read_role(const struct context *context, const struct json *object) {
 }
 
 static int read_message(const struct context *context, const struct json *object) {
-	static const struct field fields[] = {
-		{"type", NULL},   {"role", NULL}, {"id", read_id}, {"status", read_status}, {"content", read_content},
-		{"phase", refuse}};
+	static const struct field fields[] = {{"type", NULL},
+					      {"role", NULL},
+					      {"id", read_id},
+					      {"status", read_status},
+					      {"content", read_content},
+					      {"phase", refuse},
+					      {ITEM_RESPONSE_ID, NULL}};
 	context->item->kind = ITEM_MESSAGE;
 	context->item->status = ITEM_COMPLETED;
 	if (read_role(context, object) != 0 || read_fields(context, fields, COUNT(fields), object) != 0) {

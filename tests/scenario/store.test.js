@@ -341,6 +341,13 @@ test('conversations are listed newest first, in pages, and their items in order'
 	assert.equal(oldest.data[0].id, all.data[2].id);
 	const items = await get(`/v1/conversations/${roots[0].conversation.id}/items?order=asc`);
 	assert.deepEqual(
+		items.data.map((item) => item['sluice:response_id']),
+		[roots[0].id, roots[0].id, last.id, last.id],
+		'each item names the response of its turn',
+	);
+	const again = await server.fetch('/v1/responses', { key, body: { input: [...items.data, { role: 'user', content: 'sent back' }] } });
+	assert.equal(again.status, 200, 'what was listed can be sent back as it came');
+	assert.deepEqual(
 		items.data.map(({ role, content }) => [role, content[0].type, content[0].text]),
 		[
 			['user', 'input_text', 'conversation one'],

@@ -48,12 +48,14 @@ static void on_response(void *arg, struct stored_response *stored, const struct 
 	answer->stored = stored;
 }
 
-static void on_items(void *arg, const struct item *const *items, size_t count, const struct err *err) {
+static void on_items(void *arg, const struct conversation_item *items, size_t count, const struct err *err) {
 	struct answer *answer = arg;
 	note(answer, err);
 	answer->count = count;
 	for (size_t i = 0; i < count; i++) {
-		item_append_text(items[i], &answer->texts);
+		buf_append_text(&answer->texts, items[i].response_id);
+		buf_append_char(&answer->texts, ' ');
+		item_append_text(items[i].item, &answer->texts);
 		buf_append_char(&answer->texts, '\n');
 	}
 }
@@ -284,7 +286,7 @@ static void a_deleted_turn_leaves_a_sound_conversation(void **state) {
 	expect(f);
 	conversation_items(f->vessel.conversations, OWNER, id, on_items, &f->answer);
 	vessel_wait(&f->vessel, &f->answer.done);
-	assert_string_equal(buf_text(&f->answer.texts), "four\nre: four\n");
+	assert_string_equal(buf_text(&f->answer.texts), "resp_4 four\nresp_4 re: four\n");
 }
 
 static void the_last_turn_takes_the_conversation_with_it(void **state) {

@@ -1,29 +1,33 @@
 /**
- * One conversation: what it shows, and the turn that runs in it.
+ * One conversation: what it shows, and the turns that run in it, here or on another device.
  * @module
  */
 
 import { el } from './dom.js';
-import { ConnectionLost } from './sluice.js';
-import { AnswerView, duration, questionView } from './transcript.js';
+import { Exchange } from './exchange.js';
+import { describe, itemText } from './words.js';
 
 const STARTERS = [
 	'What can you do?',
 	'Tell me a story of 150 words.',
 	'Show me what Markdown can do.',
 ];
-const FIRST_POLL_MS = 500;
-const LONGEST_POLL_MS = 5_000;
 const TITLE_LENGTH = 80;
+/** How many of the answers that were cut short are asked why. */
+const EXPLAINED = 20;
 
 export class Chat {
 	#env;
 	#list = el('div', { class: 'messages' });
-	/** The turn under way: { turn, view, question, conversationBefore } */
-	#running = null;
-	/** A turn whose connection was lost, to be looked up when there is one again. */
-	#lost = null;
-	#parent;
+	/** In the order in which they are shown. @type {Exchange[]} */
+	#exchanges = [];
+	#subscription = null;
+	/** The transcript is being fetched; 'again' when it must be looked at once more. @type {false|true|'again'} */
+	#syncing = false;
+	#loaded = false;
+	/** Whether what is shown is known to differ from what the server has. */
+	#stale = false;
+	#gone = false;
 
 	/**
 	 * @param {object} env
@@ -32,7 +36,9 @@ export class Chat {
 	 * @param {import('./transcript.js').Speaker} env.speaker
 	 * @param {() => void} env.onGrow                the transcript has grown
 	 * @param {(chat: Chat) => void} env.onChange    it has begun or ended a turn, or got its name
+	 * @param {(chat: Chat) => void} env.onGone      it is not on the server any more
 	 * @param {(text: string) => void} env.onStarter a suggestion of the empty page was chosen
+	 * @param {(text: string|null) => void} env.onMove  go on in a new chat, with this message
 	 * @param {() => string|null} env.model          the model to ask
 	 * @param {object|null} conversation             null for a new one
 	 */
@@ -40,19 +46,22 @@ export class Chat {
 		this.#env = env;
 		this.id = conversation?.id ?? null;
 		this.title = conversation?.title ?? '';
-		this.#parent = conversation?.last_response_id ?? null;
 		this.element = el('div', { class: 'transcript' }, this.#list);
 		if (!conversation) {
+			this.#loaded = true;
 			this.element.prepend(this.#welcome());
 		}
 	}
 
+	/** Whether an answer is under way, whoever asked for it. */
 	get busy() {
-		return this.#running !== null || this.#lost !== null;
+		return this.#exchanges.some(({ turn }) => turn);
 	}
 
-	get stoppable() {
-		return this.#running !== null;
+	/** Whether it is known what a message would follow. */
+	get ready() {
+		const upToDate = this.#subscription?.ready ?? true;
+		return this.#gone || (this.#loaded && !this.#stale && !this.#syncing && upToDate && !this.busy);
 	}
 
 	#welcome() {
@@ -62,234 +71,295 @@ export class Chat {
 			el('p', {}, 'Ask something, or begin with one of these.'), el('div', { class: 'starters' }, ...starters));
 	}
 
-	/** Fetches the transcript and shows it in place of what was there. */
+	/* The transcript. */
+
+	/** Fetches the transcript, and watches the conversation from now on. */
 	async load() {
-		const loading = el('p', { class: 'loading', role: 'status' }, 'Loading the conversation');
-		if (!this.#list.hasChildNodes()) {
-			this.#list.append(loading);
+		this.#list.append(el('p', { class: 'loading', role: 'status' }, 'Loading the conversation'));
+		this.#watch();
+		await this.#sync();
+	}
+
+	/** Nobody looks at it any more. */
+	leave() {
+		this.#subscription?.close();
+		this.#subscription = null;
+	}
+
+	#watch() {
+		this.#subscription ??= this.#env.connection.subscribe(this.id, {
+			onReady: () => this.#sync(),
+			onTurn: (turn, asked) => this.#follow(turn, asked),
+			onError: (error) => this.#notWatched(error),
+		});
+	}
+
+	#notWatched(error) {
+		this.#subscription = null;
+		if (error.status === 404) {
+			this.#showGone();
 		}
+		this.#env.onChange(this);
+	}
+
+	/** Makes sure that the transcript has whatever was said while nobody listened. */
+	async #sync() {
+		if (this.#syncing) {
+			this.#syncing = 'again';
+			return;
+		}
+		this.#syncing = true;
+		this.#env.onChange(this);
 		try {
-			await this.#reload();
-		} catch (error) {
-			const view = this.#answer(false);
-			this.#list.replaceChildren(view.element);
-			view.fail({ ...describe(error, 'The conversation could not be loaded'), retry: () => this.load() });
-		}
-	}
-
-	async #reload() {
-		const items = await this.#env.api.items(this.id);
-		const last = items.at(-1);
-		const settled = last?.role === 'assistant' && last.status === 'completed';
-		const response = !settled && this.#parent ? await this.#env.api.response(this.#parent).catch(() => null) : null;
-		const view = this.#show(items, response);
-		if (response && isRunning(response)) {
-			await this.#followUp(response.id, { view });
-		}
-	}
-
-	/**
-	 * @param {object|null} response  the latest one, known when the last item leaves a question
-	 * @returns {AnswerView|null}     of the last message, when that is an answer
-	 */
-	#show(items, response) {
-		const nodes = [];
-		let question = '';
-		let view = null;
-		for (const item of items.filter(({ type }) => type === 'message')) {
-			const text = itemText(item);
-			if (item.role === 'user') {
-				question = text;
-				view = null;
-				nodes.push(questionView(text));
-			} else if (item.role === 'assistant') {
-				view = this.#answer(false);
-				view.replace(text);
-				view.finish(item.status === 'completed' ? '' : 'This answer is not complete.');
-				nodes.push(view.element);
+			const newest = this.#loaded && !this.#stale ? await this.#env.api.newestItem(this.id) : null;
+			if (!newest || !this.#find(newest['sluice:response_id'])) {
+				this.#show(await this.#env.api.items(this.id));
 			}
+			this.#explain();
+		} catch (error) {
+			this.#notFetched(error);
 		}
-		this.element.querySelector('.welcome')?.remove();
-		this.#list.replaceChildren(...nodes);
-		if (response) {
-			view ??= this.#add(this.#answer(false));
-			this.#conclude(view, question, response);
+		const again = this.#syncing === 'again';
+		this.#syncing = false;
+		if (again) {
+			await this.#sync();
+		} else {
+			this.#env.onChange(this);
 		}
-		this.#env.onGrow();
-		return view;
 	}
+
+	#notFetched(error) {
+		if (error.status === 404) {
+			this.#showGone();
+		} else if (!this.#loaded) {
+			const notice = new Exchange(this.#env, []);
+			this.#list.replaceChildren(...notice.nodes);
+			notice.view.fail({
+				...describe(error, 'The conversation could not be loaded'),
+				retry: () => {
+					this.#list.replaceChildren();
+					this.load();
+				},
+			});
+		}
+	}
+
+	/** What the server has, then what it does not have or not show on this path: what runs, and what never arrived. */
+	#show(items) {
+		const shown = [];
+		for (const [id, group] of groupByResponse(items)) {
+			const known = this.#find(id);
+			shown.push(known?.turn ? known : Exchange.of(this.#env, id, group));
+		}
+		const ids = new Set(shown.map(({ responseId }) => responseId));
+		const rest = this.#exchanges.filter(({ turn, responseId }) => (turn || !responseId) && !ids.has(responseId));
+		this.#exchanges = [...shown, ...rest];
+		this.#loaded = true;
+		this.#stale = false;
+		this.#list.replaceChildren(...this.#exchanges.flatMap(({ nodes }) => nodes));
+		this.#env.onGrow();
+	}
+
+	/** Asks what became of the newest of those without a whole answer. */
+	#explain() {
+		for (const exchange of this.#exchanges.filter(({ unexplained }) => unexplained).slice(-EXPLAINED)) {
+			this.#env.api.response(exchange.responseId).then((response) => {
+				if (!exchange.turn) {
+					this.#conclude(exchange, response);
+					this.#env.onChange(this);
+				}
+			}, () => {}); // the next look at the transcript asks again
+		}
+	}
+
+	#find(responseId) {
+		return this.#exchanges.find((exchange) => exchange.responseId === responseId);
+	}
+
+	#add(exchange) {
+		this.element.querySelector('.welcome')?.remove();
+		this.#exchanges.push(exchange);
+		this.#list.append(...exchange.nodes);
+		this.#env.onGrow();
+	}
+
+	#remove(exchange) {
+		this.#exchanges = this.#exchanges.filter((other) => other !== exchange);
+		exchange.nodes.forEach((node) => node.remove());
+	}
+
+	/* Turns. */
 
 	/** @param {string} text */
 	send(text) {
-		this.element.querySelector('.welcome')?.remove();
+		if (this.#gone) {
+			this.#env.onMove(text);
+			return;
+		}
 		this.title ||= text.trim().replace(/\s+/g, ' ').slice(0, TITLE_LENGTH);
-		this.#list.append(questionView(text));
-		this.#ask(text);
+		const exchange = new Exchange(this.#env, [text]);
+		this.#add(exchange);
+		this.#ask(exchange);
 	}
 
 	stop() {
-		this.#running?.turn.cancel();
+		this.#exchanges.forEach((exchange) => exchange.stop(this.#env.connection.state === 'open'));
 	}
 
-	async #ask(question) {
-		const view = this.#add(this.#answer(true));
-		const body = { model: this.#env.model(), input: question };
-		if (this.#parent) {
-			body.previous_response_id = this.#parent;
+	/** What a new message follows: the last turn that the model could go on from. */
+	#parentOf(exchange) {
+		const before = this.#exchanges.slice(0, this.#exchanges.indexOf(exchange));
+		return before.findLast(({ responseId, failed }) => responseId && !failed)?.responseId ?? null;
+	}
+
+	#ask(exchange) {
+		const parent = this.#parentOf(exchange);
+		const body = { model: this.#env.model(), input: exchange.question };
+		if (parent) {
+			body.previous_response_id = parent;
 		}
-		const turn = this.#env.connection.create(body, (event) => this.#hear(event, view),
-			() => view.pause('The connection was lost. The answer goes on when it is back.'));
-		this.#running = { turn, view, question };
+		this.#run(exchange, this.#env.connection.create(body));
+	}
+
+	/** A turn of another tab or device. */
+	#follow(turn, { input, previousResponseId }) {
+		let exchange = this.#find(turn.responseId);
+		if (exchange?.turn) {
+			return;
+		}
+		if (!exchange) {
+			this.#dropFailed(previousResponseId);
+			exchange = new Exchange(this.#env, input.filter(({ role }) => role === 'user').map(itemText));
+			exchange.responseId = turn.responseId;
+			this.#add(exchange);
+		}
+		this.#run(exchange, turn);
+	}
+
+	/** Where another device tries again what has failed, the new turn stands in the place of the old one. */
+	#dropFailed(previousResponseId) {
+		const last = this.#exchanges.at(-1);
+		if (last?.failed && last.responseId && this.#parentOf(last) === previousResponseId) {
+			this.#remove(last);
+		}
+	}
+
+	async #run(exchange, turn) {
+		exchange.start(turn, (event) => this.#hear(event, exchange));
 		this.#env.onChange(this);
 		try {
-			const response = await turn.done;
-			this.#running = null;
-			this.#conclude(view, question, response);
+			this.#conclude(exchange, await turn.done);
 		} catch (error) {
-			this.#running = null;
-			this.#failed(error, view, question);
+			await this.#failed(error, exchange);
 		}
 		this.#env.onChange(this);
 	}
 
-	#hear(event, view) {
-		view.goOn();
-		if (event.type === 'response.output_text.delta') {
-			view.append(event.delta);
-		} else if (event.type === 'response.created' && !this.id && event.response.conversation) {
-			this.id = event.response.conversation.id;
+	#hear(event, exchange) {
+		if (event.type !== 'response.created') {
+			return;
+		}
+		const { id, conversation } = event.response;
+		const twin = this.#exchanges.find((other) => other !== exchange && other.responseId === id);
+		if (twin) {
+			this.#remove(twin);
+		}
+		if (!this.id && conversation) {
+			this.id = conversation.id;
+			this.#watch();
 			this.#env.onChange(this);
 		}
 	}
 
 	/** A response has ended, or was found ended. */
-	#conclude(view, question, response) {
-		if (response.status === 'failed') {
-			view.fail({ ...describe(response.error ?? {}, 'No answer came'), retry: () => this.#retry(view, question) });
-			return;
+	#conclude(exchange, response) {
+		const failure = exchange.conclude(response);
+		if (failure) {
+			exchange.fail({ ...describe(failure, 'No answer came'), retry: () => this.#retry(exchange) });
 		}
-		if (isRunning(response)) {
-			return; // #followUp() takes it from here
-		}
-		this.#parent = response.id;
-		view.finish(endNote(response));
 	}
 
-	#failed(error, view, question) {
-		if (error instanceof ConnectionLost) {
-			this.#lost = { view, question, responseId: error.responseId };
-			view.pause('The connection was lost. The answer will be looked up when it is back.');
-			if (this.#env.connection.state === 'open') {
-				this.recover(); // it is back already, but could not go on where it was cut
-			}
+	async #failed(error, exchange) {
+		if (error.code === 'connection_lost' && exchange.responseId) {
+			exchange.loseTrack();
+			this.#stale = true;
+			await this.#sync();
 		} else if (error.code === 'cancelled') {
-			view.finish('You stopped this answer.');
+			exchange.finish('You stopped this before it was sent.');
+		} else if (error.code === 'previous_response_not_found' || error.code === 'conversation_not_found') {
+			await this.#lostItsPast(exchange);
 		} else {
-			view.fail({ ...describe(error, 'The message was not answered'), retry: () => this.#retry(view, question) });
+			exchange.fail({ ...describe(error, 'The message was not answered'), retry: () => this.#retry(exchange) });
 		}
 	}
 
-	#retry(view, question) {
-		view.element.remove();
-		this.#ask(question);
+	/** At the end: in its old place it would fork away from what was said behind it. */
+	#retry(exchange) {
+		exchange.reset();
+		if (this.#exchanges.at(-1) !== exchange) {
+			this.#remove(exchange);
+			this.#add(exchange);
+		}
+		this.#ask(exchange);
 	}
 
-	/** The connection is back: finds out what became of the turn that was under way. */
-	async recover() {
-		const lost = this.#lost;
-		if (!lost) {
-			return;
-		}
-		if (!lost.responseId) {
-			this.#lost = null;
-			lost.view.fail({
-				title: 'The message may not have arrived', text: 'The connection was lost before the server answered.',
-				button: 'Send again', retry: () => this.#retry(lost.view, lost.question),
+	/** What a message was to follow is deleted: all of the conversation, or a part of it. */
+	async #lostItsPast(exchange) {
+		const newest = await this.#env.api.newestItem(this.id).catch((error) => (error.status === 404 ? null : error));
+		if (newest) {
+			exchange.fail({
+				title: 'This chat has changed', text: 'A part of it was deleted in another window or on another device.',
+				button: 'Send again', retry: () => this.#sendAgain(exchange),
 			});
-			this.#env.onChange(this);
 			return;
 		}
-		await this.#followUp(lost.responseId, lost);
+		this.#gone = true;
+		exchange.fail({
+			title: 'This chat was deleted',
+			text: 'It was deleted in another window or on another device. Your message can start a new one.',
+			button: 'Send in a new chat', retry: () => this.#env.onMove(exchange.question),
+		});
+		this.#env.onGone(this);
 	}
 
-	/** Asks for a response until it has ended, then shows the transcript as the server has it. */
-	async #followUp(responseId, lost) {
-		this.#lost = { ...lost, responseId };
-		const mine = this.#lost;
-		mine.view.pause('This answer is still being written.');
-		this.#env.onChange(this);
-		try {
-			let response = await this.#env.api.response(responseId);
-			for (let delay = FIRST_POLL_MS; isRunning(response); delay = Math.min(LONGEST_POLL_MS, delay * 1.5)) {
-				const text = (response.output ?? []).map((item) => (item.type === 'message' ? itemText(item) : '')).join('');
-				if (text.length > mine.view.text.length) {
-					mine.view.replace(text);
-				}
-				await new Promise((resolve) => setTimeout(resolve, delay));
-				if (this.#lost !== mine) {
-					return;
-				}
-				response = await this.#env.api.response(responseId);
-			}
-			if (this.#lost !== mine) {
-				return;
-			}
-			if (response.status !== 'failed') {
-				this.#parent = responseId;
-			}
-			this.#show(await this.#env.api.items(this.id), response);
-		} catch (error) {
-			if (error.code === 'unreachable' && this.#env.connection.state !== 'open') {
-				return; // recover() comes again with the next connection
-			}
-			mine.view.fail({ ...describe(error, 'The answer could not be fetched'), retry: () => this.load() });
+	async #sendAgain(exchange) {
+		this.#remove(exchange);
+		this.#stale = true;
+		await this.#sync();
+		this.send(exchange.question);
+	}
+
+	/** It was deleted elsewhere. What can be seen stays to be read. */
+	#showGone() {
+		if (this.#gone) {
+			return;
 		}
-		if (this.#lost === mine) {
-			this.#lost = null;
-		}
-		this.#env.onChange(this);
-	}
-
-	#answer(spoken) {
-		return new AnswerView({ speaker: spoken ? this.#env.speaker : null, onGrow: this.#env.onGrow });
-	}
-
-	#add(view) {
-		this.#list.append(view.element);
+		this.#gone = true;
+		this.#loaded = true;
+		this.#list.querySelector('.loading')?.remove();
+		const notice = new Exchange(this.#env, []);
+		this.#list.append(...notice.nodes);
+		notice.view.fail({
+			title: 'This chat is not there any more',
+			text: 'It was deleted, here or on another device. Your next message starts a new one.',
+			button: 'New chat', retry: () => this.#env.onMove(null),
+		});
+		this.#env.onGone(this);
 		this.#env.onGrow();
-		return view;
+	}
+
+	/** Told by another tab. */
+	wasDeleted() {
+		this.#showGone();
 	}
 }
 
-function isRunning(response) {
-	return response.status === 'in_progress' || response.status === 'queued';
-}
-
-function itemText(item) {
-	const parts = typeof item.content === 'string' ? [{ text: item.content }] : item.content;
-	return parts.map((part) => part.text ?? part.refusal ?? '').join('');
-}
-
-function endNote(response) {
-	const reason = response.incomplete_details?.reason;
-	if (reason === 'cancelled' || response.status === 'cancelled') {
-		return 'You stopped this answer.';
+/** [response id, its messages], in order. */
+function groupByResponse(items) {
+	const groups = new Map();
+	for (const item of items.filter(({ type }) => type === 'message')) {
+		const id = item['sluice:response_id'];
+		groups.set(id, [...(groups.get(id) ?? []), item]);
 	}
-	if (reason === 'max_output_tokens') {
-		return 'This answer ends here because it reached its length limit.';
-	}
-	return response.status === 'completed' ? '' : 'This answer is not complete.';
-}
-
-/** What a reader is told of an error. */
-function describe(error, title) {
-	if (error.status === 429 || error.code === 'rate_limit_exceeded') {
-		const wait = error.retryAfterMs ?? 5_000;
-		return {
-			title: 'One moment, please',
-			text: `More messages came than the server takes. It takes the next in ${duration(Math.ceil(wait / 1000))}.`,
-			retryAt: Date.now() + wait,
-		};
-	}
-	return { title, text: error.message ?? 'The server gave no reason.', code: error.code };
+	return groups;
 }

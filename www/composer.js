@@ -6,6 +6,7 @@
 import { el } from './dom.js';
 
 const byId = (id) => document.getElementById(id);
+const DRAFT = 'draft';
 
 export class Composer {
 	#input = byId('input');
@@ -13,9 +14,13 @@ export class Composer {
 	#stop = byId('stop');
 	#onSend;
 	#onGrow;
+	/** What stands below the field on every day. */
+	#usualHint = [...byId('composer-hint').childNodes];
 	#ready = false;
 	#stoppable = false;
 
+	/** Whether there is no connection. */
+	cut = false;
 	/** The chosen model; null for the server's own choice. @type {string|null} */
 	model = null;
 
@@ -36,6 +41,8 @@ export class Composer {
 			this.focus();
 		});
 		byId('composer').addEventListener('click', (event) => event.target === event.currentTarget && this.focus());
+		this.#input.value = sessionStorage.getItem(DRAFT) ?? '';
+		this.#measure();
 	}
 
 	focus() {
@@ -49,9 +56,18 @@ export class Composer {
 	}
 
 	/**
-	 * @param {{ready: boolean, stoppable: boolean}} state  ready: a message could go out; stoppable: an answer is under way
+	 * @param {object} state
+	 * @param {boolean} state.ready      a message could go out
+	 * @param {boolean} state.stoppable  an answer is under way
+	 * @param {boolean} [state.cut]      there is no connection
 	 */
-	update({ ready, stoppable }) {
+	update({ ready, stoppable, cut = this.cut }) {
+		if (cut !== this.cut) {
+			const hint = byId('composer-hint');
+			hint.classList.toggle('cut', cut);
+			hint.replaceChildren(...(cut ? ['What you write stays here until the connection is back.'] : this.#usualHint));
+			this.cut = cut;
+		}
 		this.#ready = ready;
 		this.#stoppable = stoppable;
 		const focused = document.activeElement === this.#send || document.activeElement === this.#stop;
@@ -92,18 +108,28 @@ export class Composer {
 		if (!this.#ready || !text) {
 			return;
 		}
-		this.#input.value = '';
-		this.#changed();
+		this.clear();
 		this.#onSend(text);
 		this.focus();
 	}
 
+	clear() {
+		this.#input.value = '';
+		this.#changed();
+	}
+
 	#changed() {
+		// A reload must not cost what was written. It stays in this tab.
+		sessionStorage.setItem(DRAFT, this.#input.value);
+		this.#measure();
+		this.#onGrow();
+		this.update({ ready: this.#ready, stoppable: this.#stoppable });
+	}
+
+	#measure() {
 		// Measured at its smallest, so that the field also shrinks with its text.
 		this.#input.rows = 1;
 		const line = parseFloat(getComputedStyle(this.#input).lineHeight);
 		this.#input.rows = Math.max(1, Math.min(10, Math.round(this.#input.scrollHeight / line)));
-		this.#onGrow();
-		this.update({ ready: this.#ready, stoppable: this.#stoppable });
 	}
 }

@@ -26,13 +26,10 @@ export class ConversationList {
 		this.#onDelete = onDelete;
 	}
 
-	/** Fetches the newest conversations. */
+	/** Fetches the newest conversations; older ones that were fetched before stay. */
 	async load() {
 		try {
-			const page = await this.#api.conversations();
-			this.#conversations = page.data;
-			this.#more = page.has_more;
-			this.#render();
+			this.#take(await this.#api.conversations());
 		} catch (error) {
 			this.#root.replaceChildren(el('p', { class: 'list-note', role: 'status' }, 'The list could not be loaded. ', error.message),
 				el('button', { type: 'button', class: 'text-button', click: () => this.load() }, 'Try again'));
@@ -76,6 +73,25 @@ export class ConversationList {
 		const known = new Set(this.#conversations.map(({ id }) => id));
 		this.#conversations.push(...page.data.filter(({ id }) => !known.has(id)));
 		this.#more = page.has_more && page.data.length > 0;
+		this.#render();
+	}
+
+	/** Looks whether other tabs and devices have changed it. When the server does not answer, it stays as it is. */
+	async refresh() {
+		const page = await this.#api.conversations().catch(() => null);
+		if (page) {
+			this.#take(page);
+		}
+	}
+
+	#take(page) {
+		const listed = new Set(page.data.map(({ id }) => id));
+		const oldest = page.data.at(-1)?.updated_at;
+		const older = page.has_more
+			? this.#conversations.filter(({ id, updated_at: at }) => at <= oldest && !listed.has(id))
+			: [];
+		this.#more = older.length > 0 ? this.#more : page.has_more;
+		this.#conversations = [...page.data, ...older];
 		this.#render();
 	}
 

@@ -15,14 +15,21 @@ const api = new SluiceApi();
 const speaker = new Speaker(byId('speaker'));
 const follower = new Follower(byId('scroller'), byId('latest'));
 const list = new ConversationList(byId('conversations'), api, confirmDelete);
+/** Tells the other tabs of this browser what has changed in the list. */
+const siblings = new BroadcastChannel('sluice');
 const COMPLAINT_MS = 8_000;
+const REFRESH_MS = 2_000;
 const narrow = matchMedia('(max-width: 760px)');
 
 /** Chats with a turn under way keep it while another one is open. */
 const busy = new Set();
+/** Of these, the ones whose turn the list and the other tabs know of. */
+const announced = new Set();
 let connection = null;
 let linkTimer = 0;
 let complaintTimer = 0;
+let refreshedAt = 0;
+let refreshTimer = 0;
 let chat = null;
 
 const composer = new Composer({
@@ -42,6 +49,16 @@ const env = {
 	},
 	onGrow: () => follower.grown(),
 	onChange: chatChanged,
+	onGone(gone) {
+		list.remove(gone.id);
+		updateComposer();
+	},
+	onMove(text) {
+		newChat();
+		if (text) {
+			chat.send(text);
+		}
+	},
 	onStarter: (text) => composer.fill(text),
 	model: () => composer.model,
 };
@@ -114,6 +131,7 @@ function leave(reason) {
 
 async function signOut() {
 	await api.signOut().catch(() => {});
+	composer.clear();
 	history.replaceState(null, '', location.pathname);
 	leave('stranger');
 }
@@ -132,11 +150,7 @@ async function openFromAddress() {
 		return;
 	}
 	const conversation = await list.find(id).catch(() => null);
-	if (!conversation) {
-		newChat();
-		return;
-	}
-	const opened = new Chat(env, conversation);
+	const opened = new Chat(env, conversation ?? { id });
 	open(opened);
 	await opened.load();
 	if (chat === opened) {
@@ -145,7 +159,11 @@ async function openFromAddress() {
 }
 
 function open(next) {
+	const before = chat;
 	chat = next;
+	if (before && before !== next && !before.busy) {
+		before.leave();
+	}
 	byId('scroller').replaceChildren(chat.element);
 	chatChanged(chat);
 	list.mark(chat.id);
@@ -164,11 +182,19 @@ function newChat() {
 
 /** A chat has begun or ended a turn, or got its id. */
 function chatChanged(changed) {
+	const begun = changed.busy && changed.id && !announced.has(changed);
 	changed.busy ? busy.add(changed) : busy.delete(changed);
-	if (changed.id && changed.stoppable) {
+	if (begun) {
 		list.touch(changed.id, changed.title);
+		siblings.postMessage({});
+		announced.add(changed);
+	} else if (!changed.busy) {
+		announced.delete(changed);
 	}
 	if (changed !== chat) {
+		if (!changed.busy) {
+			changed.leave();
+		}
 		return;
 	}
 	const title = chat.title || 'New chat';
@@ -182,7 +208,13 @@ function chatChanged(changed) {
 }
 
 function updateComposer() {
-	composer.update({ stoppable: chat?.stoppable ?? false, ready: connection?.state === 'open' && !(chat?.busy ?? true) });
+	const connected = connection?.state === 'open';
+	const cut = connection?.state === 'waiting' || connection?.state === 'closed';
+	composer.update({
+		stoppable: chat?.busy ?? false,
+		ready: connected && (chat?.ready ?? false),
+		cut: cut || (!connected && composer.cut),
+	});
 }
 
 function confirmDelete(conversation) {
@@ -205,6 +237,7 @@ async function remove(conversation) {
 		}
 	}
 	list.remove(conversation.id);
+	siblings.postMessage({ deleted: conversation.id });
 	speaker.say('Deleted.');
 	if (chat.id === conversation.id) {
 		newChat();
@@ -222,7 +255,7 @@ function linkChanged(state, detail) {
 	}
 	if (state === 'open') {
 		showLink('open', '');
-		[...busy].forEach((waiting) => waiting.recover());
+		refreshList();
 	} else if (state === 'connecting') {
 		showLink('connecting', 'Connecting');
 	} else if (state === 'waiting') {
@@ -253,11 +286,34 @@ function complain(text) {
 	complaintTimer = setTimeout(() => byId('link').dataset.state === 'trouble' && showLink('open', ''), COMPLAINT_MS);
 }
 
+/** The reader is back, or the network: nothing that stood open meanwhile is to be trusted. */
 function wake() {
 	if (document.visibilityState === 'visible') {
 		connection?.wake();
+		refreshList();
 	}
 }
+
+/** Soon, and not again and again. */
+function refreshList() {
+	refreshTimer ||= setTimeout(() => {
+		refreshTimer = 0;
+		refreshedAt = Date.now();
+		connection && list.refresh();
+	}, Math.max(0, refreshedAt + REFRESH_MS - Date.now()));
+}
+
+siblings.onmessage = ({ data }) => {
+	if (!connection) {
+		return;
+	}
+	if (data.deleted) {
+		list.remove(data.deleted);
+		[chat, ...busy].find((open) => open?.id === data.deleted)?.wasDeleted();
+	} else {
+		refreshList();
+	}
+};
 
 /* The drawer: on a narrow screen the list comes and goes. */
 
@@ -297,6 +353,9 @@ document.addEventListener('keydown', (event) => {
 addEventListener('hashchange', () => (location.hash.startsWith('#signin=') ? start() : chat && openFromAddress()));
 addEventListener('popstate', () => chat && !location.hash && openFromAddress());
 addEventListener('online', wake);
+addEventListener('offline', wake);
+addEventListener('focus', refreshList);
+addEventListener('pageshow', (event) => event.persisted && wake());
 document.addEventListener('visibilitychange', wake);
 
 start();

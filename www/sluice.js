@@ -10,6 +10,9 @@
  *     });
  *     const response = await turn.done;
  *     connection.create({ input: 'And then?', previous_response_id: response.id });
+ *     connection.subscribe(response.conversation.id, {
+ *         onTurn: (turn) => (turn.onEvent = (event) => console.log('elsewhere:', event.type)),
+ *     });
  *
  * No callback runs inside the call that starts its work.
  * @module
@@ -33,9 +36,9 @@ export class SluiceError extends Error {
 	}
 }
 
-/** The connection ended while a turn was under way. The response itself may go on at the server. */
+/** The end of a turn could not be heard. The response itself may go on at the server. */
 export class ConnectionLost extends SluiceError {
-	/** @param {string|null} responseId  null when the server had not yet answered */
+	/** @param {string|null} responseId  null when the server had not answered */
 	constructor(responseId) {
 		super({ message: 'The connection was lost.', code: 'connection_lost' });
 		this.name = 'ConnectionLost';
@@ -77,7 +80,13 @@ export class SluiceApi {
 		return this.#call('DELETE', `/v1/conversations/${encodeURIComponent(id)}`);
 	}
 
-	/** All items of a conversation, oldest first. */
+	/** The newest item of a conversation, or null. */
+	async newestItem(id) {
+		const page = await this.#call('GET', `/v1/conversations/${encodeURIComponent(id)}/items?order=desc&limit=1`);
+		return page.data[0] ?? null;
+	}
+
+	/** All items of a conversation, oldest first; each names its response as `sluice:response_id`. */
 	async items(id) {
 		const items = [];
 		let after;
@@ -136,12 +145,24 @@ const LONGEST_DELAY_MS = 20_000;
 const HANDSHAKE_MS = 10_000;
 /** A connection that lasts this long counts as good, and the next delay starts small again. */
 const SETTLED_MS = 5_000;
-/** Our own close code for a stream whose numbering has a hole. */
+/** While turns run, the server is never silent for longer than a third of this. */
+const SILENCE_MS = 45_000;
+/** How long an answer to a message may take. */
+const ANSWER_MS = 5_000;
+/** How long a refused resume waits when the server does not say. */
+const REFUSED_MS = 1_000;
+/** Our own close codes: the numbering of a stream has a hole; nobody answers. */
 const CLOSE_GAP = 4000;
+const CLOSE_SILENT = 4001;
 
 /** What a cancel gets that crosses the end of its response: nothing is wrong. */
 const CROSSED = new Set(['response_not_found', 'response_not_active']);
 const TERMINAL = new Set(['response.completed', 'response.incomplete', 'response.failed']);
+/** Refusals that say nothing about the request itself. */
+const LATER = new Set([429, 503]);
+/** The names on messages that belong to no turn, so that an error finds its way back. */
+const WATCH = 'watch';
+const PROBE = 'probe';
 
 /**
  * @typedef {'connecting'|'open'|'waiting'|'signed-out'|'closed'} State
@@ -150,8 +171,9 @@ const TERMINAL = new Set(['response.completed', 'response.incomplete', 'response
  */
 
 /**
- * One WebSocket to `/v1/responses` that reconnects by itself, with growing, jittered delays, and goes on with the answer
- * that was cut off behind the last event it saw.
+ * One WebSocket to `/v1/responses` that reconnects by itself, with growing, jittered delays. Turns that were cut off go on
+ * behind the last event they saw, and watched conversations are watched again. A connection that died without a word is
+ * found by asking.
  */
 export class Connection {
 	#options;
@@ -159,8 +181,18 @@ export class Connection {
 	#timer = 0;
 	#failures = 0;
 	#openedAt = 0;
-	/** Turns in the order of their creation; only the first is at the server, so an error has one possible owner. */
-	#turns = [];
+	#draining = false;
+	/** Those that have not ended, in the order of their creation. @type {Set<Turn>} */
+	#turns = new Set();
+	/** @type {Map<string, Subscription>} by conversation */
+	#subscriptions = new Map();
+	/** The subscription that waits for its answer: one at a time, because an error does not name the conversation. */
+	#asking = null;
+	#pulse = new Pulse({
+		patience: () => this.#patience(),
+		ask: () => this.#say({ type: 'response.cancel', stream_id: PROBE }),
+		giveUp: () => this.#giveUp(CLOSE_SILENT, 'no answer'),
+	});
 
 	/**
 	 * @param {object} [options]
@@ -177,43 +209,74 @@ export class Connection {
 	}
 
 	/**
-	 * Starts a turn. It goes out when the connection is open and earlier turns have ended.
+	 * Starts a turn, beside those that run. It goes out when the connection is open. If that breaks before the server has
+	 * answered, a stored turn is sent again under the same key, which starts it once.
 	 * @param {object} body  the fields of `response.create`
 	 * @param {(event: object) => void} [onEvent]  every event of the response, each number once
 	 * @param {() => void} [onCut]  the connection broke; the events go on once it is back
 	 * @returns {Turn}
 	 */
 	create(body, onEvent = () => {}, onCut = () => {}) {
-		const turn = new Turn(body, onEvent, (message) => this.#sendCancel(turn, message));
+		const key = body.store === false ? {} : { idempotency_key: randomKey() };
+		const turn = new Turn({ body: { ...key, ...body }, send: (message) => this.#say(message), withdraw: () => this.#end(turn) });
+		turn.onEvent = onEvent;
 		turn.onCut = onCut;
-		this.#turns.push(turn);
-		queueMicrotask(() => this.#startNext());
+		this.#turns.add(turn);
+		queueMicrotask(() => this.#sendTurns());
 		return turn;
 	}
 
-	/** Does not wait for the next attempt: for a button, a woken computer, a network that came back. */
+	/**
+	 * Watches a conversation until close() of what comes back, over reconnects too. At most one subscription for each
+	 * conversation.
+	 * @param {string} conversation
+	 * @param {object} handlers
+	 * @param {() => void} [handlers.onReady]  it is watched, for the first time or again: whatever is not announced from
+	 *                                         now on can be read over HTTP
+	 * @param {(turn: Turn, asked: {input: object[], previousResponseId: string|null}) => void} [handlers.onTurn]
+	 *         a turn of another connection runs; set its onEvent and onCut before this returns
+	 * @param {(error: SluiceError) => void} [handlers.onError]  it cannot be watched
+	 * @returns {Subscription}
+	 */
+	subscribe(conversation, { onReady = () => {}, onTurn = () => {}, onError = () => {} }) {
+		const subscription = new Subscription(conversation, { onReady, onTurn, onError }, () => this.#unsubscribe(subscription));
+		this.#subscriptions.set(conversation, subscription);
+		queueMicrotask(() => this.#askNext());
+		return subscription;
+	}
+
+	/**
+	 * For a button, a woken computer, a network that came back: does not wait for the next attempt, and does not trust a
+	 * connection that seems to be open.
+	 */
 	wake() {
 		if (this.state === 'waiting' || this.state === 'closed') {
 			clearTimeout(this.#timer);
 			this.#connect();
+		} else if (this.state === 'open') {
+			this.#pulse.check();
 		}
 	}
 
 	/** Ends the connection for good. Turns under way reject with ConnectionLost. */
 	close() {
 		clearTimeout(this.#timer);
+		this.#pulse.stop();
 		const socket = this.#socket;
 		this.#socket = null;
 		socket?.close(1000);
-		this.#loseTurns();
+		this.#loseTurns(() => true);
 		this.#move('closed', { code: 1000 });
 	}
+
+	/* The socket. */
 
 	#connect() {
 		const socket = new WebSocket(this.#options.url);
 		this.#socket = socket;
 		this.#openedAt = 0;
-		this.#timer = setTimeout(() => socket.close(), HANDSHAKE_MS);
+		this.#draining = false;
+		this.#timer = setTimeout(() => this.#giveUp(CLOSE_SILENT, 'no answer'), HANDSHAKE_MS);
 		// A socket that has been replaced must not speak for its successor.
 		const ours = (handler) => (event) => this.#socket === socket && handler(event);
 		socket.onopen = ours(() => this.#opened());
@@ -226,19 +289,28 @@ export class Connection {
 		clearTimeout(this.#timer);
 		this.#openedAt = Date.now();
 		this.#move('open', {});
-		this.#startNext();
+		// Turns before subscriptions: what runs in a lane is not announced as well.
+		this.#sendTurns();
+		this.#askNext();
+	}
+
+	/** Does not wait for a goodbye that may never come. */
+	#giveUp(code, reason) {
+		const socket = this.#socket;
+		this.#socket = null;
+		socket.close(code, reason);
+		this.#lost({ code, reason });
 	}
 
 	async #lost(event) {
 		clearTimeout(this.#timer);
+		this.#pulse.stop();
 		const opened = this.#openedAt;
 		this.#socket = null;
-		const comesBack = TRANSIENT.has(event.code) || event.code === CLOSE_GAP;
-		if (comesBack && this.#turns[0]?.keep()) {
-			this.#turns[0].onCut();
-		} else {
-			this.#loseTurns();
-		}
+		this.#asking = null;
+		this.#subscriptions.forEach((subscription) => subscription.lose());
+		const comesBack = TRANSIENT.has(event.code) || event.code === CLOSE_GAP || event.code === CLOSE_SILENT;
+		this.#loseTurns((turn) => !comesBack || !turn.keep());
 		if (!comesBack) {
 			this.#move('closed', { code: event.code, reason: event.reason });
 			return;
@@ -261,70 +333,230 @@ export class Connection {
 		}
 	}
 
-	#received(data) {
-		const event = JSON.parse(data);
-		const turn = this.#turns[0];
-		if (event.type === 'error') {
-			this.#refused(event, turn);
-		} else if (turn?.sent && typeof event.sequence_number === 'number') {
-			this.#advance(turn, event);
+	#say(message) {
+		if (this.#socket?.readyState === WebSocket.OPEN) {
+			this.#socket.send(JSON.stringify(message));
+			this.#pulse.said();
 		}
 	}
 
-	#refused(event, turn) {
-		const error = new SluiceError(event.error ?? {}, event.status);
-		if (turn?.sent && (!turn.responseId || turn.resuming)) {
-			this.#turns.shift();
-			turn.fail(turn.resuming ? new ConnectionLost(turn.responseId) : error);
-			this.#startNext();
+	/** How long the server may be silent, as things are. */
+	#patience() {
+		const turns = [...this.#turns];
+		if (this.#asking || turns.some((turn) => turn.lane && !turn.heard)) {
+			return ANSWER_MS;
+		}
+		return turns.length > 0 ? SILENCE_MS : Infinity;
+	}
+
+	#received(data) {
+		this.#pulse.heard();
+		const event = JSON.parse(data);
+		if (event.type === 'error') {
+			this.#refused(event, new SluiceError(event.error ?? {}, event.status));
+		} else if (event.type === 'sluice:conversation.subscribed') {
+			this.#answered(event.conversation);
+		} else if (event.type === 'sluice:conversation.unsubscribed') {
+			this.#unsubscribed(event.conversation);
+		} else if (event.type === 'sluice:conversation.turn') {
+			this.#announced(event);
+		} else if (event.type === 'sluice:draining') {
+			this.#draining = true;
+		} else if (typeof event.sequence_number === 'number') {
+			this.#advance(event);
+		}
+	}
+
+	#refused(event, error) {
+		if (event.stream_id === PROBE) {
+			return;
+		}
+		const turn = event.stream_id && this.#find((other) => other.lane === event.stream_id);
+		if (turn && !turn.heard) {
+			this.#refusedTurn(turn, error);
+		} else if (this.#asking && (event.stream_id === WATCH || error.param === 'conversation')) {
+			this.#refusedSubscription(error);
 		} else if (!CROSSED.has(error.code)) {
 			this.#options.onError(error);
 		}
 	}
 
-	#advance(turn, event) {
-		if (event.sequence_number < turn.nextNumber) {
+	/* Turns. */
+
+	#find(fits) {
+		for (const turn of this.#turns) {
+			if (fits(turn)) {
+				return turn;
+			}
+		}
+		return null;
+	}
+
+	/** Each turn has a lane of its own, so that an error has one possible owner. */
+	#sendTurns() {
+		if (this.state !== 'open' || this.#draining) {
 			return;
 		}
+		const taken = new Set([...this.#turns].map((turn) => turn.lane));
+		let number = 1;
+		for (const turn of this.#turns) {
+			if (turn.lane || turn.followed) {
+				continue;
+			}
+			while (taken.has(`turn-${number}`)) {
+				number++;
+			}
+			turn.lane = `turn-${number++}`;
+			this.#say(turn.request());
+			turn.repeatCancel();
+		}
+	}
+
+	#refusedTurn(turn, error) {
+		if (error.code === 'server_draining') {
+			this.#draining = true;
+			turn.lane = null; // it goes out on the next connection
+		} else if (turn.responseId && LATER.has(error.status)) {
+			turn.lane = null;
+			setTimeout(() => this.#sendTurns(), error.retryAfterMs ?? REFUSED_MS);
+		} else {
+			this.#end(turn);
+			turn.fail(turn.responseId ? new ConnectionLost(turn.responseId) : error);
+		}
+	}
+
+	#advance(event) {
+		const lane = event.stream_id;
+		const id = event['sluice:response_id'];
+		const turn = this.#find((other) => (lane ? other.lane === lane : other.responseId === id));
+		if (!turn) {
+			return;
+		}
+		turn.heard = true;
+		const last = TERMINAL.has(event.type);
 		if (event.sequence_number > turn.nextNumber) {
-			this.#socket.close(CLOSE_GAP, 'gap in sequence numbers');
+			this.#giveUp(CLOSE_GAP, 'gap in sequence numbers');
 			return;
 		}
-		turn.resuming = false;
+		// A killed server may have kept less than was seen; then the end has an earlier number.
+		if (event.sequence_number < turn.nextNumber && !last) {
+			return;
+		}
+		if (!turn.responseId && event.response) {
+			this.#supersede(event.response.id);
+		}
 		turn.take(event);
-		if (TERMINAL.has(event.type)) {
-			this.#turns.shift();
+		if (last) {
+			this.#end(turn);
 			turn.finish(event.response);
-			this.#startNext();
+			this.#sendTurns();
 		}
 	}
 
-	#startNext() {
-		const turn = this.#turns[0];
-		if (this.state !== 'open' || !turn || turn.sent) {
-			return;
+	/** A turn that was sent again may have been announced meanwhile: its own lane speaks for it now. */
+	#supersede(id) {
+		const twin = this.#find((turn) => turn.responseId === id);
+		if (twin) {
+			this.#end(twin);
 		}
-		turn.sent = true;
-		this.#socket.send(JSON.stringify(turn.request()));
-		turn.repeatCancel();
 	}
 
-	#sendCancel(turn, message) {
-		if (turn.sent) {
-			this.#socket?.send(JSON.stringify(message));
-			return;
-		}
-		if (turn.resuming) {
-			return; // said again once it is resumed
-		}
-		this.#turns = this.#turns.filter((other) => other !== turn);
-		turn.fail(new SluiceError({ message: 'Stopped before it began.', code: 'cancelled' }));
+	#end(turn) {
+		this.#turns.delete(turn);
 	}
 
-	#loseTurns() {
-		for (const turn of this.#turns.splice(0)) {
+	#loseTurns(isLost) {
+		for (const turn of [...this.#turns].filter(isLost)) {
+			this.#end(turn);
 			turn.fail(new ConnectionLost(turn.responseId));
 		}
+	}
+
+	/* Subscriptions. */
+
+	#askNext() {
+		if (this.state !== 'open' || this.#asking) {
+			return;
+		}
+		for (const subscription of this.#subscriptions.values()) {
+			if (!subscription.asked) {
+				subscription.asked = true;
+				this.#asking = subscription;
+				this.#say({ type: 'sluice:conversation.subscribe', stream_id: WATCH, conversation: subscription.conversation });
+				return;
+			}
+		}
+	}
+
+	#answered(conversation) {
+		const subscription = this.#asking;
+		if (subscription?.conversation !== conversation) {
+			return;
+		}
+		this.#asking = null;
+		this.#askNext();
+		if (!subscription.closed) {
+			subscription.ready = true;
+			subscription.handlers.onReady();
+		}
+	}
+
+	#refusedSubscription(error) {
+		const subscription = this.#asking;
+		this.#asking = null;
+		if (LATER.has(error.status) && error.code !== 'subscription_limit_reached') {
+			setTimeout(() => {
+				subscription.asked = false;
+				this.#askNext();
+			}, error.retryAfterMs ?? REFUSED_MS);
+			return;
+		}
+		this.#forget(subscription);
+		this.#askNext();
+		if (!subscription.closed) {
+			subscription.handlers.onError(error);
+		}
+	}
+
+	#unsubscribe(subscription) {
+		if (this.#subscriptions.get(subscription.conversation) !== subscription) {
+			return;
+		}
+		this.#forget(subscription);
+		if (subscription.asked) {
+			this.#say({ type: 'sluice:conversation.unsubscribe', stream_id: WATCH, conversation: subscription.conversation });
+		}
+	}
+
+	#forget(subscription) {
+		if (this.#subscriptions.get(subscription.conversation) === subscription) {
+			this.#subscriptions.delete(subscription.conversation);
+		}
+		for (const turn of [...this.#turns].filter((other) => other.followed === subscription)) {
+			this.#end(turn);
+			turn.fail(new ConnectionLost(turn.responseId));
+		}
+	}
+
+	/** It may have been closed before its own answer came, which then comes never. */
+	#unsubscribed(conversation) {
+		if (this.#asking?.closed && this.#asking.conversation === conversation) {
+			this.#asking = null;
+			this.#askNext();
+		}
+	}
+
+	#announced(event) {
+		const id = event['sluice:response_id'];
+		const subscription = this.#subscriptions.get(event.conversation);
+		if (!subscription || this.#find((turn) => turn.responseId === id)) {
+			return;
+		}
+		const turn = new Turn({ responseId: id, send: (message) => this.#say(message) });
+		turn.followed = subscription;
+		turn.heard = true;
+		this.#turns.add(turn);
+		subscription.handlers.onTurn(turn, { input: event.input, previousResponseId: event.previous_response_id });
 	}
 
 	#move(state, detail) {
@@ -333,24 +565,59 @@ export class Connection {
 	}
 }
 
-/** One request and its answer, made by Connection.create(). */
+/** A watched conversation, made by Connection.subscribe(). */
+class Subscription {
+	#close;
+
+	constructor(conversation, handlers, close) {
+		this.conversation = conversation;
+		this.handlers = handlers;
+		this.#close = close;
+		/** Whether the server was asked, on this connection. */
+		this.asked = false;
+		/** Whether it is watched now. */
+		this.ready = false;
+		this.closed = false;
+	}
+
+	/** The connection broke. */
+	lose() {
+		this.asked = false;
+		this.ready = false;
+	}
+
+	/** Ends it. Turns of other connections that came through it reject with ConnectionLost. */
+	close() {
+		this.closed = true;
+		this.#close();
+	}
+}
+
+/** One request and its answer: made by Connection.create(), or of another connection and handed to `onTurn`. */
 class Turn {
-	#onEvent;
+	#body;
 	#send;
+	#withdraw;
 	#resolve;
 	#reject;
-	#stopping = false;
 
-	constructor(body, onEvent, send) {
-		this.body = body;
-		this.#onEvent = onEvent;
+	constructor({ body = null, responseId = null, send, withdraw }) {
+		this.#body = body;
 		this.#send = send;
-		this.sent = false;
-		/** Cut off, and to be asked for again from `nextNumber` on. */
-		this.resuming = false;
+		this.#withdraw = withdraw;
+		this.onEvent = () => {};
+		this.onCut = () => {};
+		/** The name under which it runs on this connection; null while it does not. */
+		this.lane = null;
+		/** The subscription that brings it, if that does. */
+		this.followed = null;
+		/** Whether anything of it came on this connection. */
+		this.heard = false;
 		this.nextNumber = 0;
+		/** Whether cancel() was called. */
+		this.stopping = false;
 		/** @type {string|null} known from the first event on */
-		this.responseId = null;
+		this.responseId = responseId;
 		/**
 		 * The final response object: status `completed`, `incomplete` or `failed`. Rejects with a SluiceError when
 		 * the request was refused, with ConnectionLost when the end was not heard.
@@ -365,33 +632,45 @@ class Turn {
 
 	/** Asks the server to stop. The answer then ends with status `incomplete`, reason `cancelled`. */
 	cancel() {
-		if (this.#stopping) {
+		if (this.stopping) {
 			return;
 		}
-		this.#stopping = true;
-		if (this.responseId || !this.sent) {
-			this.#send({ type: 'response.cancel', response_id: this.responseId });
+		this.stopping = true;
+		if (this.responseId) {
+			this.#sendCancel();
+		} else if (!this.lane && !this.wasSent) {
+			this.#withdraw();
+			this.fail(new SluiceError({ message: 'Stopped before it began.', code: 'cancelled' }));
 		}
 	}
 
-	/** The connection broke: whether the rest of the answer can be asked for on the next one. */
+	/** The connection broke: whether the turn can go on with the next one. */
 	keep() {
-		this.resuming = this.responseId !== null && this.body.store !== false;
-		this.sent &&= !this.resuming;
-		return this.resuming;
+		const underWay = this.lane !== null || this.followed !== null;
+		const known = this.responseId !== null;
+		const kept = !underWay || (known ? this.#body?.store !== false : Boolean(this.#body.idempotency_key));
+		this.lane = null;
+		this.followed = null;
+		this.heard = false;
+		if (kept && underWay) {
+			this.onCut();
+		}
+		return kept;
 	}
 
 	request() {
-		if (!this.resuming) {
-			return { type: 'response.create', ...this.body };
+		this.wasSent = true;
+		if (!this.responseId) {
+			return { type: 'response.create', stream_id: this.lane, ...this.#body };
 		}
-		return { type: 'sluice:response.resume', response_id: this.responseId, starting_after: this.nextNumber - 1 };
+		const position = this.nextNumber > 0 ? { starting_after: this.nextNumber - 1 } : {};
+		return { type: 'sluice:response.resume', stream_id: this.lane, response_id: this.responseId, ...position };
 	}
 
 	/** A stop that the broken connection may have swallowed. */
 	repeatCancel() {
-		if (this.resuming && this.#stopping) {
-			this.#send({ type: 'response.cancel', response_id: this.responseId });
+		if (this.responseId && this.stopping) {
+			this.#sendCancel();
 		}
 	}
 
@@ -399,11 +678,11 @@ class Turn {
 		this.nextNumber = event.sequence_number + 1;
 		if (!this.responseId && event.response) {
 			this.responseId = event.response.id;
-			if (this.#stopping) {
-				this.#send({ type: 'response.cancel', response_id: this.responseId });
+			if (this.stopping) {
+				this.#sendCancel();
 			}
 		}
-		this.#onEvent(event);
+		this.onEvent(event);
 	}
 
 	finish(response) {
@@ -413,6 +692,81 @@ class Turn {
 	fail(error) {
 		this.#reject(error);
 	}
+
+	#sendCancel() {
+		this.#send({ type: 'response.cancel', response_id: this.responseId });
+	}
+}
+
+/** Notices a connection that is dead and does not know it: asks after too long a silence, and gives up without an answer. */
+class Pulse {
+	#patience;
+	#ask;
+	#giveUp;
+	#timer = 0;
+	/** When something last went either way. */
+	#lastAt = 0;
+	#askedAt = 0;
+
+	/**
+	 * @param {object} owner
+	 * @param {() => number} owner.patience  how many milliseconds of silence are in order now
+	 * @param {() => void} owner.ask         sends something that is answered; calls said()
+	 * @param {() => void} owner.giveUp
+	 */
+	constructor({ patience, ask, giveUp }) {
+		this.#patience = patience;
+		this.#ask = ask;
+		this.#giveUp = giveUp;
+	}
+
+	heard() {
+		this.#lastAt = Date.now();
+		this.#askedAt = 0;
+	}
+
+	said() {
+		this.#lastAt = Date.now();
+		this.#sleep();
+	}
+
+	stop() {
+		clearTimeout(this.#timer);
+		this.#askedAt = 0;
+	}
+
+	check() {
+		if (!this.#askedAt) {
+			this.#askedAt = Date.now();
+			this.#ask();
+		}
+	}
+
+	#due() {
+		return this.#askedAt ? this.#askedAt + ANSWER_MS : this.#lastAt + this.#patience();
+	}
+
+	#sleep() {
+		clearTimeout(this.#timer);
+		// Patience may have run shorter when the timer fires, never when it is set: so it wakes early and looks again.
+		const wait = Math.min(Math.max(0, this.#due() - Date.now()), SILENCE_MS);
+		this.#timer = setTimeout(() => this.#look(), wait);
+	}
+
+	#look() {
+		if (this.#due() > Date.now()) {
+			this.#sleep();
+		} else if (this.#askedAt) {
+			this.#giveUp();
+		} else {
+			this.check();
+		}
+	}
+}
+
+/** A browser gives randomUUID() to secure pages only; a chat in the home network may be none. */
+function randomKey() {
+	return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 function defaultUrl() {

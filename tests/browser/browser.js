@@ -1,12 +1,12 @@
 // A headless Chromium on the page of a real server, watched for everything it must never do.
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
-import net from 'node:net';
 import path from 'node:path';
-import { once } from 'node:events';
 import { chromium } from 'playwright-core';
 import { BUILD, startServer } from '../lib/server.js';
-import { startUpstream } from '../lib/upstream.js';
+import { random } from '../lib/random.js';
+import { gate, startUpstream } from '../lib/upstream.js';
+import { Relay } from './relay.js';
 
 const FLAGS = [
 	'--headless',
@@ -24,11 +24,38 @@ export const renewScreenshot = process.env.SLUICE_UPDATE_SCREENSHOT === '1';
 // The server inherits the environment, and takes a SLUICE_ name that is none of its settings for a mistake.
 delete process.env.SLUICE_UPDATE_SCREENSHOT;
 
+const { integer } = random('words');
+const PACE_MS = 6;
+
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
 
 export const launch = () =>
 	chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+
+/** Chromium itself logs sockets that cannot open. */
+export const UNREACHABLE = /WebSocket connection to .* failed|net::ERR_/;
+
+/** No two words alike, so that a repeated one shows. */
+export const wordsOf = (name, count) => Array.from({ length: count }, (_, at) => `${name}${at}x${integer(10, 99)}`);
+
+/** Says a word every few milliseconds until the end, or until nobody listens; `held` holds it before the word `holdAt`. */
+export const flows =
+	(words, { holdAt = words.length, held = gate() } = {}) =>
+	async (x) => {
+		for (const [at, word] of words.entries()) {
+			if (at === holdAt) {
+				await Promise.race([held.passed, x.closed]);
+			}
+			if (x.gone) {
+				return;
+			}
+			await x.say(at ? ` ${word}` : word);
+			await new Promise((resolve) => setTimeout(resolve, PACE_MS));
+		}
+		await x.finish('stop', { input: 7, output: words.length });
+		await x.done();
+	};
 
 /** A path below the build folder, where screenshots are kept. */
 export async function screenshotPath(name) {
@@ -122,6 +149,14 @@ export class Visitor {
 		page.on('popup', (popup) => this.foreign.push(popup.url()));
 	}
 
+	/** A second tab of the same browser. */
+	async anotherTab() {
+		const tab = new Visitor(this.stand, this.context, await this.context.newPage());
+		await tab.page.goto(this.stand.origin);
+		await tab.ready();
+		return tab;
+	}
+
 	/** Signed in, connected, and able to send. */
 	async ready() {
 		await this.page.locator('#app').waitFor();
@@ -152,6 +187,20 @@ export class Visitor {
 		return this.page.locator('.answer').last();
 	}
 
+	/** Waits until the last answer has at least so many words, and gives its text. */
+	async hasWords(count) {
+		const handle = await this.page.waitForFunction((wanted) => {
+			const text = [...document.querySelectorAll('.answer .prose')].at(-1)?.innerText.trim() ?? '';
+			return text.split(' ').length >= wanted && text;
+		}, count);
+		return handle.jsonValue();
+	}
+
+	/** The last answer is marked so. */
+	async notes(text) {
+		await this.lastAnswer.locator('.note', { hasText: text }).waitFor();
+	}
+
 	/** No answer is under way. */
 	async idle() {
 		await this.page.locator('#stop').waitFor({ state: 'hidden' });
@@ -180,61 +229,18 @@ export class Visitor {
 		);
 	}
 
+	/** What the server keeps of the conversation that is open, in the same form. */
+	kept() {
+		return this.page.evaluate(async () => {
+			const answer = await fetch(`/v1/conversations/${location.hash.slice(3)}/items`);
+			return (await answer.json()).data.map(({ role, content }) => [role === 'user' ? 'you' : 'answer', content[0].text]);
+		});
+	}
+
 	/** Nothing went wrong in this tab, save what the test itself brought about. */
 	wasCalm({ except = [] } = {}) {
 		const unexpected = this.complaints.filter((text) => !except.some((pattern) => pattern.test(text)));
 		assert.deepEqual(unexpected, [], 'no error on the console, and no breach of the content security policy');
 		assert.deepEqual(this.foreign, [], 'no request to another origin');
-	}
-}
-
-/** Passes bytes on to a port until it is told to cut. */
-class Relay {
-	#pairs = new Set();
-	#server = net.createServer((near) => this.#join(near));
-	/** Whether new connections are refused. */
-	down = false;
-
-	async start() {
-		this.#server.listen(0, '127.0.0.1');
-		await once(this.#server, 'listening');
-		this.origin = `http://127.0.0.1:${this.#server.address().port}`;
-		return this;
-	}
-
-	#join(near) {
-		if (this.down) {
-			near.destroy();
-			return;
-		}
-		const far = net.connect(this.port, '127.0.0.1');
-		const pair = [near, far];
-		this.#pairs.add(pair);
-		const end = () => {
-			this.#pairs.delete(pair);
-			pair.forEach((socket) => socket.destroy());
-		};
-		for (const socket of pair) {
-			socket.on('error', end);
-			socket.on('close', end);
-		}
-		near.pipe(far).pipe(near);
-	}
-
-	/** Ends every connection in mid-sentence and takes no new one. */
-	cut() {
-		this.down = true;
-		for (const pair of this.#pairs) {
-			pair.forEach((socket) => socket.destroy());
-		}
-	}
-
-	mend() {
-		this.down = false;
-	}
-
-	async stop() {
-		this.cut();
-		await new Promise((resolve) => this.#server.close(resolve));
 	}
 }

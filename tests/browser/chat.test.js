@@ -89,7 +89,8 @@ test('the stop button stops the answer at the model too, and marks it', async ()
 	await visitor.ready();
 	await visitor.reads('More');
 	await visitor.lastAnswer.locator('.note', { hasText: 'You stopped this answer' }).waitFor();
-	await visitor.answer(0).locator('.note', { hasText: 'not complete' }).waitFor();
+	await visitor.answer(0).locator('.note', { hasText: 'You stopped this answer' }).waitFor();
+	assert.equal(await visitor.answer(1).locator('.note').count(), 0, 'only what was stopped is marked');
 	visitor.wasCalm();
 	await visitor.context.close();
 });

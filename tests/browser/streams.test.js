@@ -1,0 +1,253 @@
+// No word lost, none twice, on the screen: reloads, several tabs and devices, networks that fail, servers that go.
+import assert from 'node:assert/strict';
+import { after, before, test } from '../lib/test.js';
+import { random, seed } from '../lib/random.js';
+import { gate, reply } from '../lib/upstream.js';
+import { flows, Stand, UNREACHABLE, wordsOf } from './browser.js';
+
+/** Chromium itself logs conversations that are gone. */
+const GONE = /status of 404/;
+
+const { integer } = random('streams');
+let stand;
+before(async () => {
+	console.log(`seed ${seed}`);
+	stand = await Stand.open({ throughRelay: true });
+});
+after(() => stand?.close());
+
+test('reloads in mid-answer, each at a random word: the answer goes on, every word once', async () => {
+	const visitor = await stand.user('ada');
+	const words = wordsOf('reload', 400);
+	const held = gate();
+	stand.upstream.on('reload me', flows(words, { holdAt: 320, held }));
+	await visitor.send('reload me');
+	for (const most of [60, 150, 300]) {
+		const seen = await visitor.hasWords(integer(1, most));
+		await visitor.page.reload();
+		await visitor.hasWords(seen.split(' ').length);
+	}
+	await visitor.page.locator('#stop').waitFor();
+	held.open();
+	await visitor.reads(words.join(' '));
+	await visitor.idle();
+	const transcript = await visitor.transcript();
+	assert.deepEqual(transcript, [['you', 'reload me'], ['answer', words.join(' ')]]);
+	assert.deepEqual(await visitor.kept(), transcript);
+	assert.equal(stand.upstream.asked('reload me').length, 1);
+	visitor.wasCalm();
+	await visitor.context.close();
+});
+
+test('two tabs and another device stay in step, and each of them can stop the answer', async () => {
+	const first = await stand.user('grace');
+	const tab = await first.anotherTab();
+	const device = await stand.user('grace');
+	const words = wordsOf('step', 300);
+	const held = gate();
+	stand.upstream.on('in step', flows(words, { holdAt: 200, held }));
+	await first.send('in step');
+	await first.hasWords(20);
+
+	// The list: at once in the same browser, with a look at the page on another device.
+	await tab.page.locator('.conversations a', { hasText: 'in step' }).click();
+	await device.page.evaluate(() => dispatchEvent(new Event('focus')));
+	await device.page.locator('.conversations a', { hasText: 'in step' }).click();
+	for (const visitor of [tab, device]) {
+		await visitor.hasWords(100);
+		assert.deepEqual((await visitor.transcript())[0], ['you', 'in step']);
+	}
+	for (const visitor of [first, tab, device]) {
+		await visitor.reads(words.slice(0, 200).join(' '));
+	}
+	await device.page.locator('#stop').click();
+	for (const visitor of [first, tab, device]) {
+		await visitor.notes('You stopped this answer');
+		await visitor.idle();
+		await visitor.reads(words.slice(0, 200).join(' '));
+	}
+	assert.equal((await stand.upstream.asked('in step')[0].closed).early, true, 'the model is no longer asked');
+
+	// A turn of one is a turn of all.
+	const more = gate();
+	stand.upstream.on('and further', reply.pauses('From the device, ', more, 'to all.'));
+	await device.send('and further');
+	for (const visitor of [first, tab]) {
+		await visitor.reads('From the device,');
+		assert.ok(await visitor.page.locator('#stop').isVisible(), 'it can be stopped here too');
+	}
+	more.open();
+	for (const visitor of [first, tab]) {
+		await visitor.reads('From the device, to all.');
+		await visitor.idle();
+	}
+	await first.ask('what was said?');
+	assert.equal(stand.upstream.asked('what was said?')[0].messages.length, 5, 'it follows the turn of the other device');
+	await tab.reads('You said: what was said?');
+	await tab.idle();
+	const transcript = await first.transcript();
+	assert.equal(transcript.length, 6);
+	assert.deepEqual(await tab.transcript(), transcript);
+	assert.deepEqual(await first.kept(), transcript);
+	await device.page.reload();
+	await device.reads('You said: what was said?');
+	assert.deepEqual(await device.transcript(), transcript);
+	[first, tab, device].forEach((visitor) => visitor.wasCalm());
+	await Promise.all([first.context.close(), device.context.close()]);
+});
+
+test('what fails in one tab and is tried again there stands once in the other', async () => {
+	const first = await stand.user('joan');
+	const other = await first.anotherTab();
+	await first.ask('a beginning');
+	await other.page.locator('.conversations a', { hasText: 'a beginning' }).click();
+	await other.reads('You said: a beginning');
+	stand.upstream.on('fails once', reply.fails(401), reply.says('Now it works.'));
+	await first.send('fails once');
+	await other.page.locator('.failure').waitFor();
+	await first.page.locator('.failure').getByRole('button', { name: 'Try again' }).click();
+	for (const visitor of [first, other]) {
+		await visitor.reads('Now it works.');
+		await visitor.idle();
+		assert.equal(await visitor.page.locator('.failure').count(), 0);
+	}
+	assert.deepEqual(await other.transcript(), await first.transcript());
+	assert.equal(stand.upstream.asked('fails once')[1].messages.length, 3, 'what failed is no part of the conversation');
+	await other.page.reload();
+	await other.reads('Now it works.');
+	assert.deepEqual(await other.transcript(), await first.transcript());
+	first.wasCalm();
+	other.wasCalm();
+	await first.context.close();
+});
+
+test('airplane mode: nothing typed is lost, and the answer goes on where it was', async () => {
+	const visitor = await stand.user('mary');
+	const words = wordsOf('plane', 300);
+	const held = gate();
+	stand.upstream.on('take off', flows(words, { holdAt: 250, held }));
+	await visitor.send('take off');
+	await visitor.hasWords(integer(5, 60));
+	await visitor.context.setOffline(true);
+	stand.relay.cut();
+	await visitor.page.locator('#link-text', { hasText: 'You are offline' }).waitFor();
+	await visitor.page.locator('#composer-hint', { hasText: 'What you write stays here' }).waitFor();
+	await visitor.page.locator('#input').fill('typed in the air');
+	await visitor.page.locator('#input').press('Enter');
+	assert.equal(await visitor.page.locator('#input').inputValue(), 'typed in the air', 'what cannot be sent stays in the field');
+	assert.equal(await visitor.page.locator('.failure').count(), 0, 'nothing is called an error');
+
+	stand.relay.mend();
+	await visitor.context.setOffline(false);
+	await visitor.ready();
+	await visitor.hasWords(150);
+	await visitor.page.reload();
+	assert.equal(await visitor.page.locator('#input').inputValue(), 'typed in the air', 'a reload leaves it there');
+	held.open();
+	await visitor.reads(words.join(' '));
+	await visitor.page.locator('#send:enabled').click();
+	await visitor.reads('You said: typed in the air');
+	await visitor.idle();
+	assert.deepEqual(await visitor.transcript(), [
+		['you', 'take off'],
+		['answer', words.join(' ')],
+		['you', 'typed in the air'],
+		['answer', 'You said: typed in the air'],
+	]);
+	visitor.wasCalm({ except: [UNREACHABLE] });
+	await visitor.context.close();
+});
+
+test('a connection that died without a word is found by asking when the network comes back', async () => {
+	const visitor = await stand.user('edith');
+	const words = wordsOf('stall', 200);
+	const held = gate();
+	stand.upstream.on('half open', flows(words, { holdAt: 150, held }));
+	await visitor.send('half open');
+	await visitor.hasWords(integer(5, 60));
+	stand.relay.stall();
+	await visitor.context.setOffline(true);
+	await visitor.context.setOffline(false);
+	await visitor.reads(words.slice(0, 150).join(' '));
+	held.open();
+	await visitor.reads(words.join(' '));
+	visitor.wasCalm({ except: [UNREACHABLE] });
+	await visitor.context.close();
+});
+
+test('silence while an answer is due makes the page ask, and a dead connection is replaced', async () => {
+	const visitor = await stand.visitor();
+	await visitor.page.clock.install();
+	await visitor.page.goto(await stand.address('rear'));
+	await visitor.ready();
+	const words = wordsOf('silent', 100);
+	const held = gate();
+	stand.upstream.on('fall silent', flows(words, { holdAt: 40, held }));
+	await visitor.send('fall silent');
+	await visitor.reads(words.slice(0, 40).join(' '));
+	stand.relay.stall();
+	held.open();
+	await visitor.page.clock.fastForward(46_000);
+	await visitor.page.clock.fastForward(6_000);
+	await visitor.reads(words.join(' '));
+	visitor.wasCalm({ except: [UNREACHABLE] });
+	await visitor.context.close();
+});
+
+test('a message whose connection breaks before the server has answered is asked once', async () => {
+	const visitor = await stand.user('ida');
+	await visitor.ask('a first message');
+	for (const [way, text] of [['stall', 'never arrives'], ['mute', 'arrives unseen']]) {
+		stand.relay[way]();
+		await visitor.send(text);
+		if (way === 'mute') {
+			await stand.upstream.request(text);
+		}
+		stand.relay.cut();
+		stand.relay.mend();
+		await visitor.reads(`You said: ${text}`);
+		await visitor.idle();
+		assert.equal(stand.upstream.asked(text).length, 1, `${way}: the model is asked once`);
+	}
+	const transcript = await visitor.transcript();
+	assert.equal(transcript.length, 6);
+	assert.deepEqual(await visitor.kept(), transcript);
+	visitor.wasCalm({ except: [UNREACHABLE] });
+	await visitor.context.close();
+});
+
+test('a chat that was deleted elsewhere is told in plain words, and the message goes on in a new one', async () => {
+	const first = await stand.user('doris');
+	const tab = await first.anotherTab();
+	const device = await stand.user('doris');
+	await first.ask('to be deleted');
+	const address = first.page.url();
+	for (const visitor of [tab, device]) {
+		await visitor.page.goto(address);
+		await visitor.reads('You said: to be deleted');
+	}
+	await first.page.locator('.conversations li', { hasText: 'to be deleted' }).hover();
+	await first.page.locator('.delete').click();
+	await first.page.locator('#delete-yes').click();
+
+	await tab.page.locator('.failure', { hasText: 'This chat is not there any more' }).waitFor();
+	await tab.send('said in the tab');
+	await tab.reads('You said: said in the tab');
+	assert.deepEqual((await tab.transcript()).length, 2, 'it stands in a new chat');
+
+	await device.send('said on the device');
+	const failure = device.page.locator('.failure');
+	await failure.waitFor();
+	assert.equal(await failure.locator('strong').innerText(), 'This chat was deleted');
+	assert.equal(await failure.locator('code').count(), 0, 'no code word');
+	await failure.getByRole('button', { name: 'Send in a new chat' }).click();
+	await device.reads('You said: said on the device');
+	assert.equal((await device.transcript()).length, 2);
+
+	await device.page.goto(address);
+	await device.page.locator('.failure', { hasText: 'This chat is not there any more' }).waitFor();
+	first.wasCalm();
+	tab.wasCalm();
+	device.wasCalm({ except: [GONE] });
+	await Promise.all([first.context.close(), device.context.close()]);
+});

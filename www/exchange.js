@@ -1,0 +1,127 @@
+/**
+ * A question and its answer, as they are shown.
+ * @module
+ */
+
+import { AnswerView, questionView } from './transcript.js';
+import { endNote, itemText } from './words.js';
+
+export class Exchange {
+	#env;
+	#questions;
+
+	/**
+	 * @param {object} env                    of the chat
+	 * @param {string[]} questions
+	 */
+	constructor(env, questions) {
+		this.#env = env;
+		this.question = questions.join('\n\n');
+		this.#questions = questions.map(questionView);
+		/** What stands here from the start is not read out. */
+		this.view = new AnswerView({ speaker: null, onGrow: env.onGrow });
+		/** The turn under way, or null. @type {import('./sluice.js').Turn|null} */
+		this.turn = null;
+		/** null while the server has not named it. @type {string|null} */
+		this.responseId = null;
+		/** Whether it ended without an answer. */
+		this.failed = false;
+		/** Whether it is open what became of it. */
+		this.unexplained = false;
+	}
+
+	/** One that the server keeps. @param {object[]} items  its messages */
+	static of(env, responseId, items) {
+		const exchange = new Exchange(env, items.filter(({ role }) => role === 'user').map(itemText));
+		const answers = items.filter(({ role }) => role === 'assistant');
+		exchange.responseId = responseId;
+		exchange.unexplained = answers.length === 0 || answers.some(({ status }) => status !== 'completed');
+		exchange.view.replace(answers.map(itemText).join('\n\n'));
+		if (answers.length > 0) {
+			exchange.view.finish();
+		}
+		return exchange;
+	}
+
+	get nodes() {
+		return [...this.#questions, this.view.element];
+	}
+
+	/** A turn runs for it. @param {(event: object) => void} onEvent  hears of each event first */
+	start(turn, onEvent) {
+		this.turn = turn;
+		this.failed = false;
+		this.unexplained = false;
+		this.#renew();
+		turn.onEvent = (event) => {
+			onEvent(event);
+			this.responseId = turn.responseId;
+			this.#hear(event);
+		};
+		turn.onCut = () => this.view.pause('The connection was lost. The answer goes on when it is back.');
+	}
+
+	#hear(event) {
+		this.view.goOn();
+		if (event.type === 'response.output_text.delta') {
+			this.view.append(event.delta);
+		}
+	}
+
+	stop(connected) {
+		this.turn?.cancel();
+		if (this.turn && !connected) {
+			this.view.pause('The connection was lost. The answer stops when it is back.');
+		}
+	}
+
+	/** The response has ended. Gives its error when it has failed. @returns {object|null} */
+	conclude(response) {
+		if (response.status === 'in_progress' || response.status === 'queued') {
+			return null; // a subscription brings the rest
+		}
+		this.turn = null;
+		this.unexplained = false;
+		if (response.status === 'failed') {
+			return response.error ?? {};
+		}
+		if (response.incomplete_details?.reason === 'server_restart') {
+			// What came in the last moment before the server died may not have been kept.
+			this.view.replace(response.output.map(itemText).join('\n\n'));
+		}
+		this.view.finish(endNote(response));
+		return null;
+	}
+
+	/** It ends without a word of the server. */
+	finish(note) {
+		this.turn = null;
+		this.failed = true;
+		this.view.finish(note);
+	}
+
+	fail(failure) {
+		this.turn = null;
+		this.failed = true;
+		this.unexplained = false;
+		this.view.fail(failure);
+	}
+
+	/** Its end was not heard: the server has to be asked. */
+	loseTrack() {
+		this.turn = null;
+		this.view.pause('The end of this answer is being looked up.');
+	}
+
+	/** To be asked again. */
+	reset() {
+		this.responseId = null;
+		this.#renew();
+	}
+
+	#renew() {
+		const view = new AnswerView({ speaker: this.#env.speaker, onGrow: this.#env.onGrow });
+		this.view.element.replaceWith(view.element);
+		this.view = view;
+	}
+}

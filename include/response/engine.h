@@ -107,8 +107,9 @@ struct engine_watch {
 };
 
 /* Opens a cursor on a response that runs, or on one that ended, which is then read from the store and replayed event for
- * event. -1 with an error that can be told at once; else `sink` hears of it, `refused` included: no such response of this
- * user, a number past the end. On a response that has ended, `ready` comes also when no event is left to read. */
+ * event. -1 with an error that can be told at once; else `sink` hears of it, `refused` included: no such stored response of
+ * this user, a number past the end. On a response that has ended, `ready` comes also when no event is left to read. One
+ * that a killed server left may have fewer events than were shown: a cursor past its end gets the terminal event. */
 int engine_watch(struct engine *engine, const struct engine_watch *watch, struct cursor *cursor,
 		 const struct cursor_sink *sink, void *owner, struct api_error *error);
 

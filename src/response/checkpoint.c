@@ -23,6 +23,8 @@ static void on_kept(void *owner, const struct err *err) {
 		r->kept_events = r->kept_before;
 		r->segments--;
 		counter_add(r->registry->metrics.checkpoint_failures, 1);
+	} else {
+		log_debug(&r->log, "checkpoint kept", LOG_I("events", r->kept_events));
 	}
 	tell(r, err);
 }

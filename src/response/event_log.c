@@ -132,12 +132,16 @@ int event_log_decode(struct event_log *log, struct str encoded, struct str text,
 	return 0;
 }
 
+bool event_log_ended(const struct event_log *log) {
+	return log->count && log->entries[log->count - 1].kind == EVENT_TERMINAL;
+}
+
 int event_log_close(struct event_log *log) {
 	static const enum event_kind start[] = {EVENT_CREATED, EVENT_IN_PROGRESS};
 	static const enum event_kind end[] = {EVENT_TEXT_DONE, EVENT_PART_DONE, EVENT_ITEM_DONE};
 	enum event_kind last = log->count ? log->entries[log->count - 1].kind : EVENT_TERMINAL;
 	int result = 0;
-	if (log->count && last == EVENT_TERMINAL) {
+	if (event_log_ended(log)) {
 		return 0;
 	}
 	for (size_t i = log->count; i < 2; i++) {

@@ -38,6 +38,8 @@ struct str event_log_text(const struct event_log *log);
 /* The log from event `first` on, as it is stored beside the text, so that a response can be replayed with the same numbers:
  * version 1 (before event 0), then per event its kind, and for a delta the length of its text as a varint. */
 void event_log_encode(const struct event_log *log, uint32_t first, struct buf *out);
+/* Whether its terminal event is there. */
+bool event_log_ended(const struct event_log *log);
 /* Appends what is missing of a log that a killed server left: the end of an open item, and the terminal event. */
 int event_log_close(struct event_log *log);
 /* Rebuilds it from that and the text; ERR_CORRUPT when they do not fit each other. */

@@ -23,6 +23,7 @@ static int take_events(struct response *r, const struct stored_response *stored,
 	int result = text.failed ? err_set(err, ERR_MEMORY, "no memory for a replay")
 		     : !began    ? 0
 				 : event_log_decode(&r->events, buf_str(&stored->events), buf_str(&text), err);
+	r->torn = !event_log_ended(&r->events);
 	if (result == 0 && event_log_close(&r->events)) {
 		result = err_set(err, ERR_MEMORY, "no memory for a replay");
 	}
@@ -74,13 +75,16 @@ static void refuse(struct response *r, const struct err *err) {
 	}
 }
 
-/* A cursor that starts behind the last event has made its number up. */
-static void refuse_those_past_the_end(struct response *r) {
+/* A cursor that starts behind the last event has made its number up; unless a killed server left the log: then its client saw
+ * what was never stored, and still has to hear how it ended. */
+static void place_cursors(struct response *r) {
 	struct api_error error;
 	failure_past_the_end(r->events.count, &error);
 	list_each(node, after, &r->cursors) {
 		struct cursor *cursor = container_of(node, struct cursor, link);
-		if (cursor->next > r->events.count) {
+		if (r->torn && cursor->next >= r->events.count) {
+			cursor->next = r->events.count - 1;
+		} else if (cursor->next > r->events.count) {
 			list_remove(&cursor->link);
 			cursor->response = NULL;
 			cursor->sink->refused(cursor, &error);
@@ -98,7 +102,7 @@ static void on_read(void *arg, struct stored_response *stored, const struct err 
 		refuse(r, read_err ? read_err : &err);
 	} else if (response_move(r, response_end_state(r->status))) {
 		r->shown = true;
-		refuse_those_past_the_end(r);
+		place_cursors(r);
 		response_notify(r);
 	}
 	stored_response_free(&stored);

@@ -48,6 +48,7 @@ struct response {
 	bool frees_claim;                  /* its end frees its key */
 	bool repeated;                     /* a replay that answers a repeated request */
 	bool replayed;                     /* read from the store: its turn knows nothing of the ones before */
+	bool torn;                         /* replayed, and a killed server left its log without an end */
 
 	struct conversation_watch *watch; /* of its conversation, while it is live and shown */
 	struct list watch_link;

@@ -4,8 +4,8 @@ import { randomBytes } from 'node:crypto';
 export const seed = Number(process.env.SLUICE_TEST_SEED ?? randomBytes(4).readUInt32LE());
 
 /** A generator of its own for each use, named so that tests do not depend on each other's order (mulberry32). */
-export function random(name) {
-	let state = [...name].reduce((hash, c) => Math.imul(hash ^ c.charCodeAt(0), 16777619) >>> 0, seed >>> 0);
+export function random(name, from = seed) {
+	let state = [...name].reduce((hash, c) => Math.imul(hash ^ c.charCodeAt(0), 16777619) >>> 0, from >>> 0);
 	const next = () => {
 		state = (state + 0x6d2b79f5) >>> 0;
 		let t = Math.imul(state ^ (state >>> 15), state | 1);
@@ -13,7 +13,9 @@ export function random(name) {
 		return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
 	};
 	return {
-		seed,
+		seed: from,
+		/** From 0 up to, but not, 1. */
+		fraction: next,
 		/** A whole number from `low` to `high`, both included. */
 		integer: (low, high) => low + Math.floor(next() * (high - low + 1)),
 		bytes: (length) => Buffer.from(Array.from({ length }, () => Math.floor(next() * 256))),

@@ -164,6 +164,20 @@ static void unstored_and_alone_it_stops(void **state) {
 	}
 }
 
+static void unstored_it_is_nobody_elses(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM DELTA("Hel"), .then = THEN_HOLD});
+	struct watcher w = {0}, other = {0};
+	create(&stage, &w, "Hi", NULL, false);
+	while (w.count < 5) {
+		uv_run(&stage.world.loop, UV_RUN_ONCE);
+	}
+	assert_int_equal(watch_from(&stage, &other, OWNER, w.id, 0), -1);
+	assert_int_equal(other.error.code, API_RESPONSE_NOT_FOUND);
+	drop(&w);
+	stage_close(&stage);
+}
+
 static void stored_and_alone_it_goes_on(void **state) {
 	(void)state;
 	STAGE({.bytes = STREAM HELLO, .piece = 50});
@@ -534,6 +548,14 @@ static void what_a_killed_server_streamed_is_kept(void **state) {
 	assert_true(has(&again, "\"text\":\"Hello\""));
 	const char *names = buf_text(&again.names);
 	assert_non_null(strstr(names, END_NAMES "response.incomplete\n"));
+	/* Whoever saw more than was stored, or as much, hears how it ended. */
+	for (uint32_t from = (uint32_t)again.count; from < again.count + 3; from++) {
+		struct watcher ahead = {0};
+		assert_int_equal(watch_from(&stage, &ahead, OWNER, w.id, from), 0);
+		assert_string_equal(buf_text(&ahead.names), "response.incomplete\n");
+		assert_true(has(&ahead, "\"reason\":\"server_restart\""));
+		drop(&ahead);
+	}
 	/* It can be continued, too. */
 	create(&stage, &next, "Go on", &w, true);
 	wait_for(&stage, &next);
@@ -626,6 +648,7 @@ int main(void) {
 		cmocka_unit_test(ends_follow_from_what_the_upstream_did),
 		cmocka_unit_test(cancel_ends_it_once),
 		cmocka_unit_test(unstored_and_alone_it_stops),
+		cmocka_unit_test(unstored_it_is_nobody_elses),
 		cmocka_unit_test(stored_and_alone_it_goes_on),
 		cmocka_unit_test(unwatched_for_too_long_it_ends),
 		cmocka_unit_test(a_new_watcher_in_time_saves_it),

@@ -63,6 +63,7 @@ struct upstream_outcome {
 	int http_status;         /* 0: none came */
 	int64_t retry_after_ms;  /* from the last answer; -1: not said */
 	uint32_t tries;
+	bool untouched; /* an error that surely cost nothing: no try came to a model, which could not be reached or refused */
 	char text[256]; /* what happened, for the user: may quote the upstream, so not for logs; never the key */
 };
 

@@ -102,11 +102,12 @@ static void append_head(struct buf *out, const struct exchange *exchange, int st
 	buf_append_text(out, "x-content-type-options: nosniff\r\nreferrer-policy: no-referrer\r\n"
 			     "cross-origin-opener-policy: same-origin\r\n");
 	if (exchange->allow_origin[0]) {
-		buf_printf(out,
-			   "access-control-allow-origin: %s\r\nvary: origin\r\n"
-			   "access-control-expose-headers: x-request-id, retry-after, x-ratelimit-limit-requests, "
-			   "x-ratelimit-remaining-requests, x-ratelimit-reset-requests\r\n",
-			   exchange->allow_origin);
+		buf_printf(
+			out,
+			"access-control-allow-origin: %s\r\nvary: origin\r\n"
+			"access-control-expose-headers: x-request-id, retry-after, x-should-retry, x-ratelimit-limit-requests, "
+			"x-ratelimit-remaining-requests, x-ratelimit-reset-requests\r\n",
+			exchange->allow_origin);
 	} else {
 		buf_append_text(out, "cross-origin-resource-policy: same-origin\r\n");
 	}

@@ -60,9 +60,9 @@ static void become_turn(struct response *r) {
 	turn_release(&r->parent);
 }
 
-/* The model's server said to ask later, and did nothing: no answer that a repeat should get. */
+/* No model was made to work, and perhaps one will be the next time: no answer that a repeat should get. */
 static bool is_worth_asking_again(const struct response *r) {
-	return r->status == RESPONSE_FAILED && r->failure.code == API_UPSTREAM_RATE_LIMITED;
+	return r->status == RESPONSE_FAILED && r->untouched;
 }
 
 static void end(struct response *r) {
@@ -254,6 +254,7 @@ static void set_outcome(struct response *r, const struct upstream_outcome *outco
 static void on_finished(void *owner, const struct upstream_outcome *outcome) {
 	struct response *r = owner;
 	r->call = NULL;
+	r->untouched = outcome->untouched;
 	r->usage = (struct response_usage){
 		.known = outcome->usage.known,
 		.input_tokens = outcome->usage.input_tokens,

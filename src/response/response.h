@@ -46,6 +46,7 @@ struct response {
 	struct turn *turn;                 /* held; once it ended */
 	struct idempotency *idempotency;   /* borrowed; NULL without a key, and once it is settled */
 	bool frees_claim;                  /* its end frees its key */
+	bool untouched;                    /* it failed without a model having worked on it */
 	bool repeated;                     /* a replay that answers a repeated request */
 	bool replayed;                     /* read from the store: its turn knows nothing of the ones before */
 	bool torn;                         /* replayed, and a killed server left its log without an end */

@@ -63,6 +63,8 @@ struct upstream_call {
 	enum upstream_error verdict; /* of the event being read; UPSTREAM_OK: go on */
 	bool in_callback;            /* upstream_cancel leaves the memory to whoever runs the callback */
 	bool cancelled;
+	bool unconnected;   /* the last try found nobody */
+	bool touched;       /* a try before it may have come to a model */
 	bool texted;        /* the first text has come */
 	bool unflushed;     /* text has come with this read */
 	bool ending;        /* the deadline of the answer's end runs */
@@ -127,6 +129,21 @@ static void outcome_text(const struct upstream_call *call, enum upstream_error e
 	}
 }
 
+/* Whether a try that ended so surely made no model work. */
+static bool is_harmless(const struct upstream_call *call, enum upstream_error error) {
+	switch (error) {
+	case UPSTREAM_UNKNOWN_HOST:
+	case UPSTREAM_TLS:
+	case UPSTREAM_UNAUTHORIZED:
+	case UPSTREAM_RATE_LIMITED:
+		return true;
+	case UPSTREAM_REFUSED:
+		return call->unconnected; /* and not a connection that broke behind the request */
+	default:
+		return false;
+	}
+}
+
 /* The last act: the owner hears of it, then the call is gone. */
 static void call_finish(struct upstream_call *call, enum upstream_error error) {
 	struct upstream_outcome outcome = {
@@ -136,6 +153,7 @@ static void call_finish(struct upstream_call *call, enum upstream_error error) {
 		.http_status = call->status,
 		.retry_after_ms = call->retry_after_ms,
 		.tries = call->tries,
+		.untouched = !call->touched && is_harmless(call, error),
 	};
 	outcome_text(call, error, outcome.text, sizeof outcome.text);
 	call_move(call, CALL_OVER);
@@ -186,6 +204,7 @@ static void call_fail(struct upstream_call *call, enum upstream_error error) {
 		call_finish(call, error);
 		return;
 	}
+	call->touched = call->touched || !is_harmless(call, error);
 	multi_stop(&call->transfer);
 	call_move(call, CALL_PAUSED);
 	deadline_set(upstream->deadlines, &call->deadline, QUEUE_PAUSE, due_ms);
@@ -408,6 +427,7 @@ static void on_done(struct transfer *transfer, CURLcode code) {
 	long status = 0;
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
 	call->reason = code == CURLE_OK ? "" : curl_easy_strerror(code);
+	call->unconnected = code == CURLE_COULDNT_CONNECT;
 	if (fault_of_transfer(code) == UPSTREAM_MEMORY) {
 		call_finish(call, UPSTREAM_MEMORY);
 		return;

@@ -306,6 +306,32 @@ static void a_model_that_is_busy_frees_the_key(void **state) {
 	}
 }
 
+/* The engine anew, with the model server at this address; NULL: where it is. */
+static void ask_at(struct stage *stage, const char *url) {
+	engine_free(&stage->engine);
+	upstream_free(&stage->world.upstream);
+	world_connect(&stage->world, url);
+	stage_open_engine(stage);
+}
+
+static void a_model_that_is_away_frees_the_key(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM HELLO});
+	struct watcher away, answered;
+	ask_at(&stage, "http://127.0.0.1:1/v1");
+	run(&stage, &away, &K);
+	assert_int_equal(away.failure.code, API_UPSTREAM_FAILED);
+	ask_at(&stage, NULL);
+	run(&stage, &answered, &K);
+	assert_string_not_equal(answered.id, away.id);
+	assert_non_null(strstr(buf_text(&answered.events), "\"text\":\"Hello\""));
+	assert_repeats(&stage, &K, &answered);
+	assert_int_equal(stage.world.requests, 1);
+	drop(&away);
+	drop(&answered);
+	stage_close(&stage);
+}
+
 static void another_request_may_not_have_the_key(void **state) {
 	(void)state;
 	STAGE({.bytes = STREAM DELTA("Hel"), .then = THEN_HOLD}, {.bytes = STREAM HELLO});
@@ -658,6 +684,7 @@ int main(void) {
 		cmocka_unit_test(without_a_key_every_request_is_a_new_one),
 		cmocka_unit_test(a_failure_is_an_answer_too),
 		cmocka_unit_test(a_model_that_is_busy_frees_the_key),
+		cmocka_unit_test(a_model_that_is_away_frees_the_key),
 		cmocka_unit_test(another_request_may_not_have_the_key),
 		cmocka_unit_test(a_refusal_frees_the_key),
 		cmocka_unit_test(an_answer_stays_when_its_model_goes),

@@ -76,6 +76,25 @@ static void test_tries_are_counted(void **state) {
 		assert_int_equal(world.outcome.error, cases[i].error);
 		assert_int_equal(world.outcome.tries, cases[i].requests);
 		assert_int_equal(world.requests, cases[i].requests);
+		assert_int_equal(world.outcome.untouched,
+				 cases[i].error == UPSTREAM_RATE_LIMITED || cases[i].error == UPSTREAM_UNAUTHORIZED);
+		world_close(&world);
+	}
+}
+
+/* One try that may have come to a model is enough. */
+static void test_a_model_that_may_have_worked(void **state) {
+	(void)state;
+	static const char *const firsts[] = {CLOSED("500 No", "text/plain", ""), ""};
+	for (size_t i = 0; i < sizeof firsts / sizeof firsts[0]; i++) {
+		struct world world;
+		const struct answer answers[] = {{.bytes = firsts[i]}, {.bytes = CLOSED("429 No", "text/plain", "")}};
+		world_open(&world, answers, 2);
+		world_connect(&world, NULL);
+		world_run(&world);
+		assert_int_equal(world.outcome.error, UPSTREAM_RATE_LIMITED);
+		assert_int_equal(world.outcome.tries, 3);
+		assert_false(world.outcome.untouched);
 		world_close(&world);
 	}
 }
@@ -87,6 +106,7 @@ static void test_refused_is_tried_again(void **state) {
 	world_run(&world);
 	assert_int_equal(world.outcome.error, UPSTREAM_REFUSED);
 	assert_int_equal(world.outcome.tries, 3);
+	assert_true(world.outcome.untouched);
 	world_close(&world);
 }
 
@@ -159,6 +179,7 @@ int main(void) {
 		cmocka_unit_test(test_pauses),
 		cmocka_unit_test(test_succeeds_after_failures),
 		cmocka_unit_test(test_tries_are_counted),
+		cmocka_unit_test(test_a_model_that_may_have_worked),
 		cmocka_unit_test(test_refused_is_tried_again),
 		cmocka_unit_test(test_never_after_the_first_text),
 		cmocka_unit_test(test_retry_after),

@@ -245,9 +245,10 @@ class Server {
 
 /**
  * A running server. `upstream`: an object with a `url`; `settings`: { section: { key: value } } over the defaults
- * below; `env`: more environment variables; `wrapper`: a command to start it through; `sockets`: listening ones to hand down. The limits are far away unless a test draws them near.
+ * below; `env`: more environment variables; `wrapper`: a command to start it through; `sockets`: listening ones to hand down;
+ * `prepare`: called with its data folder, empty, before the first start. The limits are far away unless a test draws them near.
  */
-export async function startServer({ upstream, settings = {}, ...options } = {}) {
+export async function startServer({ upstream, settings = {}, prepare = async () => {}, ...options } = {}) {
 	const dir = await mkdtemp(path.join(tmpdir(), 'sluice-test-'));
 	const server = new Server(dir, options);
 	await mkdir(server.data, { mode: 0o700 });
@@ -269,6 +270,7 @@ export async function startServer({ upstream, settings = {}, ...options } = {}) 
 		settings,
 	);
 	try {
+		await prepare(server.data);
 		return await server.start();
 	} catch (error) {
 		await server.remove();

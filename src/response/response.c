@@ -339,6 +339,11 @@ static void on_begun(void *owner, const struct err *err) {
 			set_failure(r, &error);
 			settle_later(r, err);
 		}
+		if (response_ended(r)) {
+			/* Without memory it ended before this; it was not shown. */
+			response_tell_refused(r, &error);
+			return;
+		}
 		refuse(r, &error);
 		return;
 	}

@@ -134,6 +134,8 @@ test('a disk that fills in mid-stream stops no stream, and is told: readyz, metr
 test('an end that finds the disk full is told as failed; once there is room, that is what is stored, words and all', { skip }, async (t) => {
 	const stage = await own(t);
 	const { server, key, upstream } = stage;
+	const other = await stage.chat();
+	const earlier = (await other.turn('earlier')).response;
 	const { gates, client, turn, id } = await streamsOntoAFullDisk(stage);
 	gates.forEach((each) => each.open());
 	const { response, text } = await turn.end;
@@ -145,6 +147,8 @@ test('an end that finds the disk full is told as failed; once there is room, tha
 	// New turns are refused by name; what is not stored goes on.
 	client.send({ type: 'response.create', input: 'one more' });
 	checkError(await client.nextError(), { status: 507, code: 'storage_full' });
+	other.send({ type: 'response.create', input: 'more', previous_response_id: earlier.id });
+	checkError(await other.nextError(), { status: 507, code: 'storage_full' });
 	assert.equal((await client.turn({ input: 'unstored', store: false })).response.status, 'completed');
 	const deleted = await server.fetch(`/v1/responses/${id}`, { key, method: 'DELETE' });
 	assert.equal(deleted.status, 409);
@@ -152,6 +156,9 @@ test('an end that finds the disk full is told as failed; once there is room, tha
 	await stage.free();
 	await stage.settled();
 	assert.deepEqual(await stage.read(id), response, 'stored');
+	// A conversation whose next turn could not be stored is otherwise as it was.
+	assert.equal((await server.fetch(`/v1/responses/${earlier.id}`, { key, method: 'DELETE' })).status, 200);
+	await other.close();
 	const next = await client.turn({ input: 'and now?', previous_response_id: id });
 	assert.equal(next.response.status, 'completed');
 	assert.deepEqual(

@@ -36,6 +36,7 @@ struct watcher {
 	bool lazy;          /* reads one event, then waits to be asked */
 	size_t close_after; /* events; 0: never */
 	bool prepare_only;  /* asks for generate: false */
+	const char *key;    /* idempotency key, or NULL */
 	char id[ID_SIZE];
 	struct turn *turn;
 	struct conversation *conversation;
@@ -132,6 +133,9 @@ static inline int create(struct stage *stage, struct watcher *w, const char *tex
 	assert_int_equal(item_list_add(&request.input, &item), 0);
 	request.settings.store = store;
 	request.prepare_only = w->prepare_only;
+	if (w->key) {
+		snprintf(request.idempotency_key, sizeof request.idempotency_key, "%s", w->key);
+	}
 	if (parent) {
 		snprintf(request.previous_response_id, sizeof request.previous_response_id, "%s", parent->id);
 	}

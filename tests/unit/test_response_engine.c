@@ -336,7 +336,8 @@ static void count_live(void *arg, struct response *response) {
 
 static void followers_see_what_begins_in_their_conversation(void **state) {
 	(void)state;
-	STAGE({.bytes = STREAM HELLO, .piece = 30});
+	STAGE({.bytes = STREAM HELLO}, {.bytes = STREAM HELLO}, {.bytes = STREAM DELTA("Hel"), .then = THEN_HOLD});
+	static const struct answer rest = {.bytes = DELTA("lo") FINISH("stop") DONE, .piece = 30};
 	struct watcher first = {0}, second = {0}, elsewhere = {0};
 	struct fan fan = {0}, gone = {0};
 	size_t live = 0;
@@ -351,11 +352,13 @@ static void followers_see_what_begins_in_their_conversation(void **state) {
 	wait_for(&stage, &elsewhere);
 	assert_int_equal(fan.began, 0);
 	create(&stage, &second, "And?", &first, true);
-	while (fan.began == 0) {
+	while (!has(&second, "\"delta\":\"Hel\"")) {
 		uv_run(&stage.world.loop, UV_RUN_ONCE);
 	}
+	assert_int_equal(fan.began, 1);
 	engine_each_live(stage.engine, conversation, count_live, &live);
 	assert_int_equal(live, 1);
+	world_say(&stage.world, &rest);
 	wait_for(&stage, &second);
 	wait_for(&stage, &fan.watcher);
 	assert_string_equal(buf_text(&fan.watcher.events), buf_text(&second.events));

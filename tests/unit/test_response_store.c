@@ -136,6 +136,29 @@ static void an_end_that_fails_is_told_and_stored_later(void **state) {
 	}
 }
 
+static void a_repeat_gets_what_the_store_does_not_have_yet(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM DELTA("Hel"), .then = THEN_HOLD});
+	struct watcher w = {.key = "a key"};
+	begin(&stage, &w, NULL);
+	fall_ill(&illnesses[0]);
+	world_say(&stage.world, &goes_on);
+	wait_for(&stage, &w);
+	for (int i = 0; i < 2; i++) {
+		struct watcher again = {.key = "a key"};
+		assert_int_equal(create(&stage, &again, "Hi", NULL, true), 0);
+		wait_for(&stage, &again);
+		assert_false(again.refused);
+		assert_string_equal(buf_text(&again.events), buf_text(&w.events));
+		drop(&again);
+		fault_reset();
+		wait_settled(&stage);
+	}
+	assert_int_equal(stage.world.requests, 1);
+	drop(&w);
+	stage_close(&stage);
+}
+
 /* As long as it takes: tried again and again, told once. */
 static void a_store_that_stays_ill_is_asked_again(void **state) {
 	(void)state;
@@ -590,6 +613,7 @@ static int teardown(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(an_end_that_fails_is_told_and_stored_later, teardown),
+		cmocka_unit_test_teardown(a_repeat_gets_what_the_store_does_not_have_yet, teardown),
 		cmocka_unit_test_teardown(a_store_that_stays_ill_is_asked_again, teardown),
 		cmocka_unit_test_teardown(an_end_that_has_landed_after_all_stands, teardown),
 		cmocka_unit_test_teardown(a_beginning_that_has_landed_after_all_is_ended, teardown),

@@ -371,6 +371,25 @@ test('turns that wait on one connection repeat too', async () => {
 	await chat.close();
 });
 
+test('lanes of one connection with the same key get the same answer, each under its own name', async () => {
+	const held = gate();
+	stage.upstream.on('in two lanes', reply.pauses('first ', held, 'second'));
+	const chat = await stage.chat();
+	const lanes = ['a', 'b'];
+	const ofLane = (lane) => chat.events.filter((event) => event.stream_id === lane);
+	for (const stream_id of lanes) {
+		chat.send({ type: 'response.create', input: 'in two lanes', idempotency_key: 'two-lanes', stream_id });
+	}
+	await chat.wait(() => lanes.every((lane) => ofLane(lane).some(({ type }) => type === 'response.output_text.delta')), { from: 0 });
+	held.open();
+	await chat.wait(() => lanes.every((lane) => ofLane(lane).some(isTerminal)), { from: 0 });
+	const [a, b] = lanes.map((lane) => ofLane(lane).map(({ stream_id: _, ...event }) => event));
+	assert.equal(checkStream(a).text, 'first second');
+	assert.deepEqual(b, a);
+	assert.equal(asked('in two lanes'), 1);
+	await chat.close();
+});
+
 test('keys out of bounds are refused by name, those at the bounds are taken', async () => {
 	for (const bad of ['', ' ', 'a b', 'x'.repeat(256), 'x'.repeat(3000), 'caf\u00e9', '\u0001']) {
 		const chat = await stage.chat();

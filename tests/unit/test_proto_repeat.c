@@ -105,8 +105,11 @@ static void what_means_the_same_is_the_same(void **state) {
 	char *http = asked("\"input\":\"Hi\"", REQUEST_HTTP);
 	char *websocket = asked("\"input\":\"Hi\",\"stream\":true,\"idempotency_key\":\"k\"", REQUEST_WEBSOCKET);
 	assert_string_equal(http, websocket);
+	char *prepared = asked("\"input\":\"Hi\",\"generate\":false", REQUEST_WEBSOCKET);
+	assert_string_not_equal(prepared, websocket);
 	mem_free(http);
 	mem_free(websocket);
+	mem_free(prepared);
 }
 
 /* Every one differs from every other. */

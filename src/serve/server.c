@@ -82,8 +82,7 @@ static void on_overdue_after_failure(int number) {
 	_exit(1);
 }
 
-/* Everything is durable by now: a library that does not come to the end of its teardown (libwebsockets 4.3 can spin in its
- * own) must not keep the process. */
+/* Everything is durable by now: a library that does not come to the end of its teardown must not keep the process. */
 static void bound_teardown(const struct server *server) {
 	signal(SIGALRM, server->result ? on_overdue_after_failure : on_overdue);
 	alarm(TEARDOWN_S);

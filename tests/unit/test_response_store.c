@@ -598,6 +598,84 @@ static void what_waits_for_the_store_counts(void **state) {
 	stage_close(&stage);
 }
 
+/* One turn, as far as it comes: refused, or to its end, with a checkpoint on the way. */
+static void run_turn(struct stage *stage, struct watcher *w, const struct watcher *parent) {
+	create(stage, w, "Hi", parent, true);
+	while (!w->refused && !(has(w, "\"delta\":\"Hel\"") && stored_segments(stage))) {
+		turn_loop(stage);
+	}
+	if (!w->refused) {
+		world_say(&stage->world, &goes_on);
+		wait_for(stage, w);
+	}
+}
+
+/* What was heard against what is stored. `landed`: it may have been written though it was called unknown. */
+static void assert_came_true(struct stage *stage, struct watcher *w, bool landed) {
+	struct watcher stored = {0};
+	if (w->refused) {
+		return;
+	}
+	assert_int_equal(watch_from(stage, &stored, OWNER, w->id, 0), 0);
+	assert_false(stored.refused);
+	assert_int_equal(stored.count, w->count);
+	if (landed && has(w, "storage_outcome_unknown")) {
+		assert_terminal(w, "response.failed\n");
+		assert_terminal(&stored, "response.completed\n");
+	} else {
+		assert_string_equal(buf_text(&stored.events), buf_text(&w->events));
+	}
+	drop(&stored);
+}
+
+/* Each transaction of two turns fails once, in each way: whatever was heard comes true, nothing runs for ever, and the
+ * conversation goes on and is whole. */
+static void every_transaction_may_fail_in_every_way(void **state) {
+	(void)state;
+	static const struct {
+		enum err_code code;
+		bool writes;
+	} ways[] = {{ERR_FULL, false},
+		    {ERR_IO, false},
+		    {ERR_TIMEOUT, false},
+		    {ERR_MEMORY, false},
+		    {ERR_OUTCOME_UNKNOWN, false},
+		    {ERR_OUTCOME_UNKNOWN, true}};
+	vessel_store_open = unsure_open;
+	for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+		unsigned failed = 0;
+		/* A beginning, a checkpoint and an end; and again. */
+		for (unsigned nth = 0; nth < 6; nth++) {
+			STAGE({.bytes = STREAM DELTA("Hel"), .then = THEN_HOLD});
+			struct watcher first = {0}, second = {0}, cold = {0};
+			unsigned told = atomic_load(&unsure_told);
+			atomic_store(&unsure_code, ways[i].code);
+			atomic_store(&unsure_writes, ways[i].writes);
+			atomic_store(&unsure_after, nth);
+			atomic_store(&unsure, 1);
+			run_turn(&stage, &first, NULL);
+			run_turn(&stage, &second, first.refused ? NULL : &first);
+			unsure_reset();
+			failed += atomic_load(&unsure_told) - told;
+			assert_false(first.refused && second.refused);
+			wait_settled(&stage);
+			forget(&first);
+			forget(&second);
+			restart_cold(&stage);
+			assert_came_true(&stage, &first, ways[i].writes);
+			assert_came_true(&stage, &second, ways[i].writes);
+			assert_int_equal(stored_segments(&stage), 0);
+			run_turn(&stage, &cold, second.refused ? &first : &second);
+			assert_terminal(&cold, "response.completed\n");
+			drop(&first);
+			drop(&second);
+			drop(&cold);
+			stage_close(&stage);
+		}
+		assert_int_equal(failed, 6);
+	}
+}
+
 static int setup_program(void **state) {
 	signal(SIGPIPE, SIG_IGN); /* the scripted server writes to clients that are gone */
 	return fault_install(state);
@@ -606,6 +684,7 @@ static int setup_program(void **state) {
 static int teardown(void **state) {
 	(void)state;
 	fault_reset();
+	unsure_reset();
 	vessel_store_open = store_open;
 	return 0;
 }
@@ -627,6 +706,7 @@ int main(void) {
 		cmocka_unit_test_teardown(a_failure_does_not_spoil_the_turn_beside_it, teardown),
 		cmocka_unit_test_teardown(stopped_before_it_is_stored_it_is_swept, teardown),
 		cmocka_unit_test_teardown(checkpoints_catch_up, teardown),
+		cmocka_unit_test_teardown(every_transaction_may_fail_in_every_way, teardown),
 		cmocka_unit_test_teardown(it_is_not_idle_before_it_is_stored, teardown),
 		cmocka_unit_test_teardown(what_waits_for_the_store_counts, teardown),
 	};

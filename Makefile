@@ -42,7 +42,7 @@ ARCHIVES := $(foreach l,$(ORDER),$(call archive,$(l)))
 PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluicectl $(BUILD)/sluice-demo-model
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all help deps run test unit scenario browser lint sanitize bench restarts install clean
+.PHONY: all help deps run test unit scenario browser lint sanitize torture bench restarts install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -92,6 +92,11 @@ sanitize:
 	$(Q)tools/install-dependencies test
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer' \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' all unit scenario
+
+#: make torture   random schedules of cuts, resumes, cancels and restarts until a thousand servers were killed
+torture: all
+	$(Q)tools/install-dependencies test
+	$(Q)BUILD=$(abspath $(BUILD)) tests/torture.js
 
 #: make bench     CPU per token beside a bare epoll relay
 bench: all

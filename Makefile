@@ -42,7 +42,7 @@ ARCHIVES := $(foreach l,$(ORDER),$(call archive,$(l)))
 PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluicectl $(BUILD)/sluice-demo-model
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all help deps run test unit scenario browser lint sanitize torture bench restarts install clean
+.PHONY: all help deps run test unit scenario browser lint sanitize torture bench bench-faults restarts install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -101,6 +101,11 @@ torture: all
 #: make bench     CPU per token beside a bare epoll relay
 bench: all
 	$(Q)BUILD=$(abspath $(BUILD)) tests/bench/run.cjs
+
+#: make bench-faults  what a kill loses, how soon a cancel reaches the model, what a live response weighs
+bench-faults: all
+	$(Q)tools/install-dependencies test
+	$(Q)BUILD=$(abspath $(BUILD)) tests/bench/faults.mjs
 
 #: make restarts  restart it twenty times under load and count who was refused
 restarts: all

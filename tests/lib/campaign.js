@@ -66,9 +66,9 @@ export async function campaign({ first, schedules, kills = 0, worlds = 4, progre
 }
 
 /** What was counted, in a line. */
-export function counted({ schedules, responses, readings, events, kills, drains, torn, kept, unkept }) {
+export function counted({ schedules, responses, readings, followed, events, kills, drains, torn, kept, unkept }) {
 	return (
-		`${schedules} schedules: ${responses} responses, ${readings} readings, ${events} events, ${kills} kills, ` +
+		`${schedules} schedules: ${responses} responses, ${readings} readings (${followed} followed), ${events} events, ${kills} kills, ` +
 		`${drains} restarts; ${torn} responses torn by a kill, ${kept} of them with text, ${unkept} events seen and not kept`
 	);
 }

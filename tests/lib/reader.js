@@ -43,6 +43,7 @@ export class Reading {
 		const { answer } = this;
 		if (event.response) {
 			answer.id ??= event.response.id;
+			answer.conversation ??= event.response.conversation?.id;
 		}
 		if (event.type === 'response.output_text.delta' && this.offset !== undefined) {
 			this.offset += event.delta.length;
@@ -94,11 +95,18 @@ export class Reading {
 /** Errors about a cancel, not about what is being read. */
 const LATE_CANCEL = ['response_not_active', 'missing_required_parameter'];
 
-/** A device with a WebSocket: its readings follow one another. */
+/**
+ * A device with a WebSocket. In each of its lanes one reading follows the other; beside them it follows the turns of the
+ * conversations that it subscribed to. `announced(device, message)` gives the reading of such a turn.
+ */
 export class Device {
-	constructor(server, key) {
-		this.readings = []; // those that are not over, in order
+	constructor(server, key, announced) {
+		this.lanes = new Map(); // name -> the readings that are not over, in order
+		this.follows = new Map(); // response id -> reading
+		this.subscriptions = new Map(); // conversation -> whether it was confirmed
+		this.announced = announced;
 		this.notes = []; // what is not about a reading
+		this.watchers = new Set();
 		this.paused = false;
 		this.over = false;
 		this.socket = new WebSocket(server.wsUrl, {
@@ -115,20 +123,54 @@ export class Device {
 		this.socket.once('close', (code) => this.#close(code));
 	}
 
-	#take(message) {
+	/** Every reading that is not over. */
+	get readings() {
+		return [...this.lanes.values(), ...this.follows.values()].flat().filter((reading) => !reading.over);
+	}
+
+	#take({ stream_id: name = '', 'sluice:response_id': followed, ...message }) {
 		if (this.over) {
 			return; // what was on its way when the client cut the connection
 		}
-		const reading = this.readings[0];
+		if (followed) {
+			this.#follow(followed, message);
+		} else {
+			this.#takeInLane(this.lanes.get(name) ?? [], message);
+		}
+		this.watchers.forEach((watcher) => watcher());
+	}
+
+	#takeInLane(lane, message) {
+		const [reading] = lane;
 		if (message.sequence_number !== undefined && reading) {
 			reading.take(message);
 		} else if (message.type === 'error' && !LATE_CANCEL.includes(message.error.code) && reading) {
 			reading.fail(message.error);
 		} else {
-			this.notes.push(message);
+			this.#note(message);
 		}
 		if (reading?.over) {
-			this.readings.shift();
+			lane.shift();
+		}
+	}
+
+	#note(message) {
+		if (message.type === 'sluice:conversation.subscribed') {
+			this.subscriptions.set(message.conversation, true);
+		}
+		this.notes.push(message);
+	}
+
+	#follow(id, message) {
+		const reading = this.follows.get(id);
+		if (message.type !== 'sluice:conversation.turn') {
+			reading.take(message);
+		} else if (reading) {
+			reading.complaints.push('its turn was announced twice');
+		} else {
+			const fresh = this.announced(message);
+			fresh.device = this;
+			this.follows.set(id, fresh);
 		}
 	}
 
@@ -136,17 +178,46 @@ export class Device {
 		this.over = true;
 		this.code = code;
 		this.readings.forEach((reading) => reading.finish());
+		this.watchers.forEach((watcher) => watcher());
 	}
 
-	read(reading, message) {
-		this.readings.push(reading);
+	read(reading, message, lane = '') {
 		reading.device = this;
-		this.socket.send(JSON.stringify(message));
+		reading.lane = lane;
+		this.lanes.set(lane, [...(this.lanes.get(lane) ?? []), reading]);
+		this.send(message, lane);
 	}
 
-	/** A reading behind another one on this connection waits for it. */
+	send(message, lane = '') {
+		this.socket.send(JSON.stringify(lane === '' ? message : { ...message, stream_id: lane }));
+	}
+
+	/** Watches a conversation; resolves when that is confirmed, or can't be any more. */
+	subscribe(conversation) {
+		if (!this.subscriptions.has(conversation)) {
+			this.subscriptions.set(conversation, false);
+			this.send({ type: 'sluice:conversation.subscribe', conversation });
+		}
+		return this.until(() => this.over || this.paused || this.subscriptions.get(conversation));
+	}
+
+	/** Resolves as soon as `holds` does, which is asked again whenever something came. */
+	until(holds) {
+		return new Promise((resolve) => {
+			const watcher = () => {
+				if (holds()) {
+					this.watchers.delete(watcher);
+					resolve();
+				}
+			};
+			this.watchers.add(watcher);
+			watcher();
+		});
+	}
+
+	/** A reading behind another one in its lane waits for it. */
 	waits(reading) {
-		return this.readings.indexOf(reading) > 0;
+		return (this.lanes.get(reading.lane) ?? []).indexOf(reading) > 0;
 	}
 
 	pause() {
@@ -163,6 +234,7 @@ export class Device {
 		this.readings.forEach((reading) => reading.finish());
 		this.over = true;
 		this.resume();
+		this.watchers.forEach((watcher) => watcher());
 		if (how === 'close') {
 			this.socket.close(1000);
 		} else if (how === 'reset' && this.socket._socket) {

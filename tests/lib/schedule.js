@@ -7,6 +7,8 @@ const WORDS = [
 	'\u0007', '</script>', 'data: [DONE]\n\n', 'event: x\n', '{"a":1} ', 'é', '​', 'ﷺ', '.', ' ', 'null', '𝕏 ', '%s%n ',
 ];
 
+const LANES = ['', '', 'a', 'b'];
+
 function tokens(dice) {
 	const large = dice.integer(1, 25) === 1;
 	const count = large ? dice.integer(40, 60) : dice.pick([1, dice.integer(2, 20), dice.integer(20, 120)]);
@@ -23,6 +25,7 @@ function answers(dice) {
 		parent: number > 0 && dice.integer(1, 2) === 1 ? dice.integer(0, number - 1) : undefined,
 		how: dice.pick(['ws', 'ws', 'ws', 'sse', 'post']),
 		device: dice.integer(0, 3),
+		lane: dice.pick(LANES),
 	}));
 }
 
@@ -40,9 +43,11 @@ const KINDS = {
 		make: (dice) => ({
 			how: dice.pick(['ws', 'sse']),
 			device: dice.integer(0, 3),
+			lane: dice.pick(LANES),
 			from: dice.pick(['start', 'last', 'last', dice.fraction()]),
 		}),
 	},
+	follow: { weight: 6, of: 'answer', make: (dice) => ({ device: dice.pick([0, 1, 5, 5, 6]) }) },
 	cut: { weight: 12, make: (dice) => ({ reading: reading(dice), how: dice.pick(['reset', 'drop', 'close']) }) },
 	pause: { weight: 4, make: (dice) => ({ reading: reading(dice) }) },
 	resume: { weight: 5, make: (dice) => ({ reading: reading(dice) }) },
@@ -53,7 +58,7 @@ const KINDS = {
 
 const KILLS = {
 	...KINDS,
-	keep: { weight: 6, of: 'answer', make: () => ({}) },
+	keep: { weight: 12, of: 'answer', make: () => ({}) },
 	kill: { weight: 5, make: (dice) => ({ turns: dice.pick([0, 0, 1, 3, 10, 40]) }) },
 	drain: { weight: 1, make: (dice) => ({ finish: dice.integer(0, 1) === 1 }) },
 };
@@ -87,8 +92,8 @@ export function schedule(seed, { kills = false } = {}) {
 /** The steps as text, one a line. */
 export function describe({ answers: list, steps }) {
 	const asked = list.map(
-		({ number, tokens: text, store, parent, how, device }) =>
-			`answer ${number}: ${text.length} tokens, ${text.join('').length} characters, ${how}${how === 'ws' ? ` on device ${device}` : ''}` +
+		({ number, tokens: text, store, parent, how, device, lane }) =>
+			`answer ${number}: ${text.length} tokens, ${text.join('').length} characters, ${how}${how === 'ws' ? ` on device ${device}, lane '${lane}'` : ''}` +
 			`${store ? '' : ', not stored'}${parent === undefined ? '' : `, behind answer ${parent}`}`,
 	);
 	const told = steps.map(({ do: kind, ...rest }, at) => `${at}: ${kind} ${JSON.stringify(rest)}`);

@@ -133,24 +133,28 @@ async function checkStored(play, answer, tally) {
 		tally.unkept += Math.max(0, ...lost);
 		tally.windows.push(lossWindow(answer, text.length));
 	}
+	const followed = play.devices.flatMap((device) => [...(device?.follows.values() ?? [])]);
+	tally.followed += followed.filter((one) => one.answer === answer).length;
 	return { answer, response: body };
 }
 
-/** Not stored: the one that asked for it reads it, nobody else does, and nothing is left. */
+/** Not stored: only the connection that asked for it reads it, and nothing is left. */
 async function checkUnstored(play, answer, tally) {
-	for (const reading of play.readings.filter((one) => one.answer === answer && one !== answer.first)) {
+	const { first } = answer;
+	const readings = play.readings.filter((one) => one.answer === answer);
+	const own = readings.filter(({ device }) => device === first?.device);
+	for (const reading of readings.filter((one) => !own.includes(one))) {
 		assert.equal(reading.events.length, 0, `${reading}: nobody else reads what is not stored`);
 	}
-	if (answer.first) {
-		const { events, ended } = answer.first;
-		checkReading(play, answer.first, events, events.length);
-		checkSeen(answer, [answer.first]);
-		tally.events += events.length;
-		if (ended) {
-			const { response, text } = checkStream(events);
-			checkStatus(play, answer, response);
-			assert.ok(answer.text().startsWith(text), 'its text is what was said');
-		}
+	const seen = new Map(own.flatMap((reading) => reading.events).map((event) => [event.sequence_number, event]));
+	const log = [...seen.values()].sort((a, b) => a.sequence_number - b.sequence_number);
+	own.filter(({ events, error }) => events.length > 0 || error).forEach((reading) => checkReading(play, reading, log, log.length));
+	checkSeen(answer, own);
+	tally.events += own.reduce((sum, reading) => sum + reading.events.length, 0);
+	if (first?.ended) {
+		const { response, text } = checkStream(log);
+		checkStatus(play, answer, response);
+		assert.ok(answer.text().startsWith(text), 'its text is what was said');
 	}
 	if (answer.id) {
 		assert.equal((await read(play, `/v1/responses/${answer.id}`)).status, 404, 'nothing is kept');
@@ -219,6 +223,7 @@ export const newTally = () => ({
 	schedules: 0,
 	responses: 0,
 	readings: 0,
+	followed: 0, // those of them that came to a device because it watches the conversation
 	events: 0,
 	kills: 0,
 	drains: 0, // ends by SIGTERM

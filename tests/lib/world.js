@@ -7,6 +7,8 @@ import { startServer, within } from './server.js';
 import { eventually } from './setup.js';
 import { startUpstream } from './upstream.js';
 
+/** The devices up to this one ask and resume; those behind it only watch conversations. */
+const LAST_READER = 4;
 const PATIENCE_MS = 20_000;
 const turn = () => new Promise(setImmediate);
 
@@ -68,6 +70,7 @@ class Play {
 			metadata: { answer: String(number) },
 			...(answer.parent ? { previous_response_id: answer.parent.id } : {}),
 		};
+		this.#makeDue(answer);
 		if (plan.how === 'post') {
 			this.#post(answer, request);
 			return;
@@ -81,7 +84,7 @@ class Play {
 				body: { ...request, stream: true },
 			});
 		} else {
-			(await this.#device(plan.device)).read(reading, { type: 'response.create', ...request });
+			(await this.#device(plan.device)).read(reading, { type: 'response.create', ...request }, plan.lane);
 		}
 	}
 
@@ -100,7 +103,7 @@ class Play {
 		await this.#caughtUp(reading, upTo);
 	}
 
-	async watch({ answer: number, how, device, from }) {
+	async watch({ answer: number, how, device, lane, from }) {
 		const answer = this.answers[number];
 		if (!answer.id) {
 			return;
@@ -114,8 +117,20 @@ class Play {
 			new Stream(this.world.server, this.key, reading, { path: `/v1/responses/${answer.id}?stream=true${query}` });
 		} else {
 			const message = { type: 'sluice:response.resume', response_id: answer.id };
-			(await this.#device(device)).read(reading, after < 0 ? message : { ...message, starting_after: after });
+			(await this.#device(device)).read(reading, after < 0 ? message : { ...message, starting_after: after }, lane);
 		}
+	}
+
+	/** A device watches the conversation of an answer. Those that run now and those asked from now on must come to it. */
+	async follow({ answer: number, device: which }) {
+		const { conversation } = this.answers[number];
+		const device = conversation && (await this.#device(which));
+		if (!device || device.paused || device.subscriptions.has(conversation)) {
+			return;
+		}
+		await within(PATIENCE_MS, device.subscribe(conversation), `device ${which} watches ${conversation}`);
+		const due = this.answers.filter((one) => one.conversation === conversation && this.#runs(one));
+		device.due = new Set([...(device.due ?? []), ...due]);
 	}
 
 	async cut({ reading: number, how }) {
@@ -145,9 +160,9 @@ class Play {
 		const answer = this.answers[number];
 		const { first } = answer;
 		if (how === 'ws unnamed') {
-			if (first && !first.over && first.device instanceof Device && first.device.readings[0] === first) {
+			if (first && !first.over && first.device instanceof Device && !first.device.waits(first)) {
 				answer.cancelled = true;
-				first.device.socket.send(JSON.stringify({ type: 'response.cancel' }));
+				first.device.send({ type: 'response.cancel' }, first.lane);
 			}
 			return;
 		}
@@ -158,10 +173,10 @@ class Play {
 		if (how !== 'http') {
 			// Where nothing is read, an error about an id that is not kept is surely about the cancel.
 			const device = await this.#device(answer.store ? 3 : 4);
-			const message = JSON.stringify({ type: 'sluice:response.cancel', response_id: answer.id });
-			device.socket.send(message);
+			const message = { type: 'sluice:response.cancel', response_id: answer.id };
+			device.send(message);
 			if (how === 'twice') {
-				device.socket.send(message);
+				device.send(message);
 			}
 			return;
 		}
@@ -229,6 +244,40 @@ class Play {
 
 	// --- help ---------------------------------------------------------------------------------------------------
 
+	/** Surely: it was asked of this server, and nothing has ended it. */
+	#runs(answer) {
+		return answer.asked && answer.epoch === this.world.epoch && !answer.finish && !answer.cancelled;
+	}
+
+	/** A new turn comes to the devices that watch its conversation. */
+	#makeDue(answer) {
+		for (const device of this.devices) {
+			if (answer.store && answer.parent && device?.subscriptions.get(answer.parent.conversation)) {
+				device.due.add(answer);
+			}
+		}
+	}
+
+	/** The reading of a turn that a device hears of. */
+	#announced({ input, conversation }) {
+		const question = input.at(-1).content[0].text;
+		const answer = this.answers.find((one) => one.question === question);
+		answer.conversation ??= conversation;
+		return this.#reading({ answer, how: 'follow' });
+	}
+
+	/** Devices that only watch, and still do, get every turn that is due to them. */
+	async #followed() {
+		for (const [number, device] of this.devices.entries()) {
+			for (const answer of number > LAST_READER && !device?.over ? (device?.due ?? []) : []) {
+				const there = device.until(() => device.over || device.follows.get(answer.id)?.ended);
+				if (answer.id && answer.exchanges.length > 0) {
+					await within(PATIENCE_MS, there, () => `device ${number} follows answer ${answer.number}`);
+				}
+			}
+		}
+	}
+
 	#reading(how) {
 		const reading = new Reading({ ...how, epoch: this.world.epoch });
 		this.readings.push(reading);
@@ -238,7 +287,7 @@ class Play {
 	/** The open WebSocket of that device; a new one when it has none. */
 	async #device(number) {
 		if (!this.devices[number] || this.devices[number].over) {
-			this.devices[number] = new Device(this.world.server, this.key);
+			this.devices[number] = new Device(this.world.server, this.key, (message) => this.#announced(message));
 		}
 		const device = this.devices[number];
 		assert.ok(await within(PATIENCE_MS, device.open, `device ${number} connects`), `device ${number} connects`);
@@ -317,6 +366,7 @@ class Play {
 			const closed = Promise.all(exchanges.map((x) => x.closed));
 			await within(PATIENCE_MS, closed, `the upstream's side of answer ${number} is over`);
 		}
+		await this.#followed();
 		this.devices.forEach((device) => device.over || device.cut('close'));
 	}
 }

@@ -58,26 +58,26 @@ static void on_create(struct session *session, const struct message *message) {
 	lanes_add(session, message->tag, &wish);
 }
 
-/* A field that must be a string, `what` it is for. STR_NONE with an error when it is none. */
-static struct str read_name(const struct json *message, const char *field, const char *what, struct api_error *error) {
+/* A field that must be a string; `what` it is for. */
+static int read_name(const struct json *message, const char *field, const char *what, struct str *name,
+		     struct api_error *error) {
 	const struct json *value = json_get(message, field);
+	*name = json_str(value);
 	if (json_type(value) == JSON_NULL) {
-		api_error_set(error, API_MISSING_FIELD, field, "%s is missing: %s.", field, what);
-		return STR_NONE;
+		return api_error_set(error, API_MISSING_FIELD, field, "%s is missing: %s.", field, what);
 	}
 	if (json_type(value) != JSON_STRING) {
-		api_error_set(error, API_INVALID_TYPE, field, "%s must be a string, not %s.", field,
-			      json_type_name(json_type(value)));
-		return STR_NONE;
+		return api_error_set(error, API_INVALID_TYPE, field, "%s must be a string, not %s.", field,
+				     json_type_name(json_type(value)));
 	}
-	return json_str(value);
+	return 0;
 }
 
 static int read_resume(const struct json *message, struct turn_wish *wish, struct api_error *error) {
 	const struct json *after = json_get(message, "starting_after");
 	int64_t number = -1;
-	struct str id = read_name(message, "response_id", "the response to resume", error);
-	if (!id.data) {
+	struct str id;
+	if (read_name(message, "response_id", "the response to resume", &id, error)) {
 		return -1;
 	}
 	if (id_copy(wish->resume_id, id) || !wish->resume_id[0]) {
@@ -114,8 +114,8 @@ static void on_cancel(struct session *session, const struct message *message) {
 		response_cancel(running);
 		return;
 	}
-	struct str id = read_name(message->json, "response_id", "no response runs in this lane", &error);
-	if (!id.data) {
+	struct str id;
+	if (read_name(message->json, "response_id", "no response runs in this lane", &id, &error)) {
 		refuse_garbage(session, message->tag, &error);
 	} else if (cancel_response(session, id) && charge(session, message->tag) == 0) {
 		cancel_explain(session, message->tag, id);
@@ -127,19 +127,21 @@ static void on_subscribe(struct session *session, const struct message *message)
 	if (charge(session, message->tag)) {
 		return;
 	}
-	struct str id = read_name(message->json, "conversation", "the conversation to watch", &error);
-	if (!id.data || subscription_add(session, id, &error)) {
+	struct str id;
+	if (read_name(message->json, "conversation", "the conversation to watch", &id, &error) ||
+	    subscription_add(session, id, &error)) {
 		message_refuse(session, message->tag, &error);
 	}
 }
 
 static void on_unsubscribe(struct session *session, const struct message *message) {
 	struct api_error error;
-	struct str id = read_name(message->json, "conversation", "the conversation that is watched", &error);
+	struct str id;
 	if (charge(session, message->tag)) {
 		return;
 	}
-	if (!id.data || subscription_remove(session, id, &error)) {
+	if (read_name(message->json, "conversation", "the conversation that is watched", &id, &error) ||
+	    subscription_remove(session, id, &error)) {
 		message_refuse(session, message->tag, &error);
 	}
 }

@@ -155,7 +155,8 @@ static int confirm(struct conversation_op *op, const struct store_response *row,
 /* The head is known again. */
 static int resume(struct conversation_op *op, const struct store_snapshot *snapshot, struct err *err) {
 	const struct store_response *row = snapshot_response(snapshot, op->id);
-	if (draft_begins(op->draft) || op->behind_begin) {
+	/* An end whose beginning has just failed was cancelled with it. */
+	if (draft_begins(op->draft) || (op->behind_begin && op->done.written)) {
 		return write_draft(op, err);
 	}
 	if (!row) {

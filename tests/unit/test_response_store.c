@@ -431,6 +431,32 @@ static void the_conversation_goes_on(void **state) {
 	}
 }
 
+/* The next turn is cancelled at once: its beginning and its end both wait for the thread's head. */
+static void a_beginning_and_its_end_wait_together(void **state) {
+	(void)state;
+	STAGE({.bytes = STREAM DELTA("Hel"), .then = THEN_HOLD});
+	struct watcher w = {0}, next = {0};
+	begin(&stage, &w, NULL);
+	fall_ill(&illnesses[0]);
+	world_say(&stage.world, &goes_on);
+	wait_for(&stage, &w);
+	fault_reset();
+	create(&stage, &next, "And?", &w, true);
+	response_cancel(next.cursor.response);
+	wait_for(&stage, &next);
+	assert_false(next.refused);
+	assert_terminal(&next, "response.incomplete\n");
+	wait_settled(&stage);
+	forget(&w);
+	forget(&next);
+	restart_cold(&stage);
+	assert_replays(&stage, &w, 0);
+	assert_replays(&stage, &next, 0);
+	drop(&w);
+	drop(&next);
+	stage_close(&stage);
+}
+
 /* Two answers stream in one conversation. One end fails; the other one, sealed behind a head that never came to be, is
  * stored. */
 static void a_failure_does_not_spoil_the_turn_beside_it(void **state) {
@@ -711,6 +737,7 @@ int main(void) {
 		cmocka_unit_test_teardown(cancelled_on_an_ill_store_it_ends_once, teardown),
 		cmocka_unit_test_teardown(what_is_not_stored_does_not_notice, teardown),
 		cmocka_unit_test_teardown(the_conversation_goes_on, teardown),
+		cmocka_unit_test_teardown(a_beginning_and_its_end_wait_together, teardown),
 		cmocka_unit_test_teardown(a_failure_does_not_spoil_the_turn_beside_it, teardown),
 		cmocka_unit_test_teardown(stopped_before_it_is_stored_it_is_swept, teardown),
 		cmocka_unit_test_teardown(checkpoints_catch_up, teardown),

@@ -500,6 +500,43 @@ static void a_failure_does_not_spoil_the_turn_beside_it(void **state) {
 	stage_close(&stage);
 }
 
+/* The same, and the second end is handed over before the first has failed: nobody notices. */
+static void an_end_behind_one_that_fails_is_sealed_anew(void **state) {
+	(void)state;
+	vessel_store_open = unsure_open;
+	STAGE({.bytes = STREAM HELLO}, {.bytes = STREAM DELTA("Hel"), .then = THEN_HOLD});
+	struct watcher root = {0}, one = {0}, two = {0};
+	create(&stage, &root, "Hi", NULL, true);
+	wait_for(&stage, &root);
+	begin(&stage, &one, &root);
+	begin(&stage, &two, &root);
+	while (stored_segments(&stage) < 2) {
+		turn_loop(&stage);
+	}
+	atomic_store(&unsure_code, ERR_FULL);
+	atomic_store(&unsure_writes, false);
+	atomic_store(&unsure_delay_us, 200000);
+	atomic_store(&unsure, 1);
+	response_cancel(one.cursor.response);
+	usleep(20000); /* the writer has taken it */
+	response_cancel(two.cursor.response);
+	wait_for(&stage, &one);
+	wait_for(&stage, &two);
+	assert_true(has(&one, "storage_full"));
+	assert_terminal(&two, "response.incomplete\n");
+	wait_settled(&stage);
+	forget(&root);
+	forget(&one);
+	forget(&two);
+	restart_cold(&stage);
+	assert_replays(&stage, &one, 0);
+	assert_replays(&stage, &two, 0);
+	drop(&root);
+	drop(&one);
+	drop(&two);
+	stage_close(&stage);
+}
+
 /* The server goes before the store is well: what was checkpointed is there, cut off, and nothing runs for ever. */
 static void stopped_before_it_is_stored_it_is_swept(void **state) {
 	(void)state;
@@ -739,6 +776,7 @@ int main(void) {
 		cmocka_unit_test_teardown(the_conversation_goes_on, teardown),
 		cmocka_unit_test_teardown(a_beginning_and_its_end_wait_together, teardown),
 		cmocka_unit_test_teardown(a_failure_does_not_spoil_the_turn_beside_it, teardown),
+		cmocka_unit_test_teardown(an_end_behind_one_that_fails_is_sealed_anew, teardown),
 		cmocka_unit_test_teardown(stopped_before_it_is_stored_it_is_swept, teardown),
 		cmocka_unit_test_teardown(checkpoints_catch_up, teardown),
 		cmocka_unit_test_teardown(every_transaction_may_fail_in_every_way, teardown),

@@ -12,11 +12,13 @@ static atomic_uint unsure;       /* so many transactions fail, */
 static atomic_uint unsure_after; /* after so many that go well; */
 static atomic_uint unsure_code = ERR_OUTCOME_UNKNOWN;
 static atomic_bool unsure_writes = true; /* whether they are written all the same */
+static atomic_uint unsure_delay_us;      /* how long it takes to fail */
 static atomic_uint unsure_told;
 
 static inline void unsure_reset(void) {
 	atomic_store(&unsure, 0);
 	atomic_store(&unsure_after, 0);
+	atomic_store(&unsure_delay_us, 0);
 	atomic_store(&unsure_code, ERR_OUTCOME_UNKNOWN);
 	atomic_store(&unsure_writes, true);
 }
@@ -33,6 +35,7 @@ static inline int unsure_write(struct store_backend *backend, struct store_write
 			return result;
 		}
 	}
+	usleep(atomic_load(&unsure_delay_us));
 	atomic_fetch_sub(&unsure, 1);
 	atomic_fetch_add(&unsure_told, 1);
 	for (size_t i = 0; i < count; i++) {

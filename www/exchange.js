@@ -4,7 +4,7 @@
  */
 
 import { AnswerView, questionView } from './transcript.js';
-import { endNote, itemText } from './words.js';
+import { endNote, itemText, wasCancelled } from './words.js';
 
 export class Exchange {
 	#env;
@@ -89,7 +89,7 @@ export class Exchange {
 			// What came in the last moment before the server died may not have been kept.
 			this.view.replace(response.output.map(itemText).join('\n\n'));
 		}
-		this.view.finish(endNote(response));
+		this.view.finish(endNote(response), wasCancelled(response));
 		return null;
 	}
 
@@ -97,7 +97,7 @@ export class Exchange {
 	finish(note) {
 		this.turn = null;
 		this.failed = true;
-		this.view.finish(note);
+		this.view.finish(note, true);
 	}
 
 	fail(failure) {

@@ -1,6 +1,6 @@
 /**
  * The protocol client of sluice: plain requests over HTTP, and one WebSocket that keeps itself connected.
- * It depends on nothing but the platform, so any page (or Node.js 22) can import it.
+ * It and the modules that it imports depend on nothing but the platform, so any page (or Node.js 22) can use them.
  *
  *     const api = new SluiceApi();
  *     await api.session();
@@ -18,125 +18,11 @@
  * @module
  */
 
-/** Anything that went wrong, with the fields of the protocol's error object. */
-export class SluiceError extends Error {
-	/**
-	 * @param {{message?: string, type?: string, code?: string, param?: string, retry_after_ms?: number}} error
-	 * @param {number} [status]  of HTTP; 0 when no answer came
-	 */
-	constructor(error, status = 0) {
-		super(error.message || 'The request failed.');
-		this.name = 'SluiceError';
-		this.status = status;
-		this.type = error.type ?? null;
-		this.code = error.code ?? null;
-		this.param = error.param ?? null;
-		/** Milliseconds to wait before trying again, or null. */
-		this.retryAfterMs = error.retry_after_ms ?? null;
-	}
-}
+import { ConnectionLost, SluiceApi, SluiceError } from './api.js';
+import { ANSWER_MS, Pulse, SILENCE_MS } from './pulse.js';
+import { Subscription, Turn } from './turn.js';
 
-/** The end of a turn could not be heard. The response itself may go on at the server. */
-export class ConnectionLost extends SluiceError {
-	/** @param {string|null} responseId  null when the server had not answered */
-	constructor(responseId) {
-		super({ message: 'The connection was lost.', code: 'connection_lost' });
-		this.name = 'ConnectionLost';
-		this.responseId = responseId;
-	}
-}
-
-/** The requests a chat page needs. A browser is known by its session cookie, so there is no key in here. */
-export class SluiceApi {
-	/** @param {string} [base]  origin of the server; its own by default */
-	constructor(base = '') {
-		this.base = base;
-	}
-
-	/** Trades the one-time token of a sign-in address for a session cookie. */
-	signIn(token) {
-		return this.#call('POST', '/v1/session', { token });
-	}
-
-	/** Who is signed in. Rejects with status 401 when nobody is. */
-	session() {
-		return this.#call('GET', '/v1/session');
-	}
-
-	signOut() {
-		return this.#call('DELETE', '/v1/session');
-	}
-
-	models() {
-		return this.#call('GET', '/v1/models');
-	}
-
-	/** A page of the list, newest first. @param {{after?: string}} [page] */
-	conversations({ after } = {}) {
-		return this.#call('GET', `/v1/conversations${cursor(after)}`);
-	}
-
-	deleteConversation(id) {
-		return this.#call('DELETE', `/v1/conversations/${encodeURIComponent(id)}`);
-	}
-
-	/** The newest item of a conversation, or null. */
-	async newestItem(id) {
-		const page = await this.#call('GET', `/v1/conversations/${encodeURIComponent(id)}/items?order=desc&limit=1`);
-		return page.data[0] ?? null;
-	}
-
-	/** All items of a conversation, oldest first; each names its response as `sluice:response_id`. */
-	async items(id) {
-		const items = [];
-		let after;
-		for (;;) {
-			const page = await this.#call('GET', `/v1/conversations/${encodeURIComponent(id)}/items${cursor(after)}`);
-			items.push(...page.data);
-			if (!page.has_more || page.data.length === 0) {
-				return items;
-			}
-			after = page.last_id;
-		}
-	}
-
-	response(id) {
-		return this.#call('GET', `/v1/responses/${encodeURIComponent(id)}`);
-	}
-
-	async #call(method, path, body) {
-		let answer;
-		try {
-			answer = await fetch(this.base + path, {
-				method,
-				credentials: 'same-origin',
-				cache: 'no-store',
-				headers: body === undefined ? {} : { 'content-type': 'application/json' },
-				body: body === undefined ? undefined : JSON.stringify(body),
-			});
-		} catch {
-			throw new SluiceError({ message: 'The server does not answer.', code: 'unreachable' });
-		}
-		if (answer.status === 204) {
-			return null;
-		}
-		const parsed = await answer.json().catch(() => ({}));
-		if (!answer.ok) {
-			throw new SluiceError(httpError(parsed.error, answer), answer.status);
-		}
-		return parsed;
-	}
-}
-
-function cursor(after) {
-	return after ? `?after=${encodeURIComponent(after)}` : '';
-}
-
-function httpError(error, answer) {
-	const seconds = Number(answer.headers.get('retry-after'));
-	const fallback = { message: `The server answered with status ${answer.status}.` };
-	return { ...(seconds > 0 ? { retry_after_ms: seconds * 1000 } : {}), ...(error ?? fallback) };
-}
+export { ConnectionLost, SluiceApi, SluiceError };
 
 /** Close codes after which a new attempt makes sense; every other one is meant for good. */
 const TRANSIENT = new Set([1001, 1005, 1006, 1011, 1012, 1013]);
@@ -145,10 +31,6 @@ const LONGEST_DELAY_MS = 20_000;
 const HANDSHAKE_MS = 10_000;
 /** A connection that lasts this long counts as good, and the next delay starts small again. */
 const SETTLED_MS = 5_000;
-/** While turns run, the server is never silent for longer than a third of this. */
-const SILENCE_MS = 45_000;
-/** How long an answer to a message may take. */
-const ANSWER_MS = 5_000;
 /** How long a refused resume waits when the server does not say. */
 const REFUSED_MS = 1_000;
 /** Our own close codes: the numbering of a stream has a hole; nobody answers. */
@@ -158,6 +40,8 @@ const CLOSE_SILENT = 4001;
 /** What a cancel gets that crosses the end of its response: nothing is wrong. */
 const CROSSED = new Set(['response_not_found', 'response_not_active']);
 const TERMINAL = new Set(['response.completed', 'response.incomplete', 'response.failed']);
+/** This connection takes no new turns; the next one does. */
+const CLOSING = new Set(['server_draining', 'websocket_connection_limit_reached']);
 /** Refusals that say nothing about the request itself. */
 const LATER = new Set([429, 503]);
 /** The names on messages that belong to no turn, so that an error finds its way back. */
@@ -181,7 +65,9 @@ export class Connection {
 	#timer = 0;
 	#failures = 0;
 	#openedAt = 0;
-	#draining = false;
+	#closing = false;
+	/** Whether the attempt that is under way is to be followed by another one at once. */
+	#hurry = false;
 	/** Those that have not ended, in the order of their creation. @type {Set<Turn>} */
 	#turns = new Set();
 	/** @type {Map<string, Subscription>} by conversation */
@@ -255,6 +141,8 @@ export class Connection {
 			this.#connect();
 		} else if (this.state === 'open') {
 			this.#pulse.check();
+		} else {
+			this.#hurry = true;
 		}
 	}
 
@@ -275,7 +163,7 @@ export class Connection {
 		const socket = new WebSocket(this.#options.url);
 		this.#socket = socket;
 		this.#openedAt = 0;
-		this.#draining = false;
+		this.#closing = false;
 		this.#timer = setTimeout(() => this.#giveUp(CLOSE_SILENT, 'no answer'), HANDSHAKE_MS);
 		// A socket that has been replaced must not speak for its successor.
 		const ours = (handler) => (event) => this.#socket === socket && handler(event);
@@ -288,6 +176,7 @@ export class Connection {
 	#opened() {
 		clearTimeout(this.#timer);
 		this.#openedAt = Date.now();
+		this.#hurry = false;
 		this.#move('open', {});
 		// Turns before subscriptions: what runs in a lane is not announced as well.
 		this.#sendTurns();
@@ -316,7 +205,9 @@ export class Connection {
 			return;
 		}
 		this.#failures = opened && Date.now() - opened > SETTLED_MS ? 0 : this.#failures + 1;
-		const delay = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures) * (0.5 + Math.random() / 2);
+		const longest = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures);
+		const delay = this.#hurry ? 0 : longest * (0.5 + Math.random() / 2);
+		this.#hurry = false;
 		this.#timer = setTimeout(() => this.#connect(), delay);
 		this.#move('waiting', { retryAt: Date.now() + delay, code: event.code });
 		if (!opened) {
@@ -361,7 +252,7 @@ export class Connection {
 		} else if (event.type === 'sluice:conversation.turn') {
 			this.#announced(event);
 		} else if (event.type === 'sluice:draining') {
-			this.#draining = true;
+			this.#closing = true;
 		} else if (typeof event.sequence_number === 'number') {
 			this.#advance(event);
 		}
@@ -371,12 +262,13 @@ export class Connection {
 		if (event.stream_id === PROBE) {
 			return;
 		}
+		this.#closing ||= CLOSING.has(error.code);
 		const turn = event.stream_id && this.#find((other) => other.lane === event.stream_id);
 		if (turn && !turn.heard) {
 			this.#refusedTurn(turn, error);
 		} else if (this.#asking && (event.stream_id === WATCH || error.param === 'conversation')) {
 			this.#refusedSubscription(error);
-		} else if (!CROSSED.has(error.code)) {
+		} else if (!CROSSED.has(error.code) && !CLOSING.has(error.code)) {
 			this.#options.onError(error);
 		}
 	}
@@ -394,7 +286,7 @@ export class Connection {
 
 	/** Each turn has a lane of its own, so that an error has one possible owner. */
 	#sendTurns() {
-		if (this.state !== 'open' || this.#draining) {
+		if (this.state !== 'open' || this.#closing) {
 			return;
 		}
 		const taken = new Set([...this.#turns].map((turn) => turn.lane));
@@ -413,8 +305,7 @@ export class Connection {
 	}
 
 	#refusedTurn(turn, error) {
-		if (error.code === 'server_draining') {
-			this.#draining = true;
+		if (CLOSING.has(error.code)) {
 			turn.lane = null; // it goes out on the next connection
 		} else if (turn.responseId && LATER.has(error.status)) {
 			turn.lane = null;
@@ -562,205 +453,6 @@ export class Connection {
 	#move(state, detail) {
 		this.state = state;
 		this.#options.onState(state, detail);
-	}
-}
-
-/** A watched conversation, made by Connection.subscribe(). */
-class Subscription {
-	#close;
-
-	constructor(conversation, handlers, close) {
-		this.conversation = conversation;
-		this.handlers = handlers;
-		this.#close = close;
-		/** Whether the server was asked, on this connection. */
-		this.asked = false;
-		/** Whether it is watched now. */
-		this.ready = false;
-		this.closed = false;
-	}
-
-	/** The connection broke. */
-	lose() {
-		this.asked = false;
-		this.ready = false;
-	}
-
-	/** Ends it. Turns of other connections that came through it reject with ConnectionLost. */
-	close() {
-		this.closed = true;
-		this.#close();
-	}
-}
-
-/** One request and its answer: made by Connection.create(), or of another connection and handed to `onTurn`. */
-class Turn {
-	#body;
-	#send;
-	#withdraw;
-	#resolve;
-	#reject;
-
-	constructor({ body = null, responseId = null, send, withdraw }) {
-		this.#body = body;
-		this.#send = send;
-		this.#withdraw = withdraw;
-		this.onEvent = () => {};
-		this.onCut = () => {};
-		/** The name under which it runs on this connection; null while it does not. */
-		this.lane = null;
-		/** The subscription that brings it, if that does. */
-		this.followed = null;
-		/** Whether anything of it came on this connection. */
-		this.heard = false;
-		this.nextNumber = 0;
-		/** Whether cancel() was called. */
-		this.stopping = false;
-		/** @type {string|null} known from the first event on */
-		this.responseId = responseId;
-		/**
-		 * The final response object: status `completed`, `incomplete` or `failed`. Rejects with a SluiceError when
-		 * the request was refused, with ConnectionLost when the end was not heard.
-		 * @type {Promise<object>}
-		 */
-		this.done = new Promise((resolve, reject) => {
-			this.#resolve = resolve;
-			this.#reject = reject;
-		});
-		this.done.catch(() => {});
-	}
-
-	/** Asks the server to stop. The answer then ends with status `incomplete`, reason `cancelled`. */
-	cancel() {
-		if (this.stopping) {
-			return;
-		}
-		this.stopping = true;
-		if (this.responseId) {
-			this.#sendCancel();
-		} else if (!this.lane && !this.wasSent) {
-			this.#withdraw();
-			this.fail(new SluiceError({ message: 'Stopped before it began.', code: 'cancelled' }));
-		}
-	}
-
-	/** The connection broke: whether the turn can go on with the next one. */
-	keep() {
-		const underWay = this.lane !== null || this.followed !== null;
-		const known = this.responseId !== null;
-		const kept = !underWay || (known ? this.#body?.store !== false : Boolean(this.#body.idempotency_key));
-		this.lane = null;
-		this.followed = null;
-		this.heard = false;
-		if (kept && underWay) {
-			this.onCut();
-		}
-		return kept;
-	}
-
-	request() {
-		this.wasSent = true;
-		if (!this.responseId) {
-			return { type: 'response.create', stream_id: this.lane, ...this.#body };
-		}
-		const position = this.nextNumber > 0 ? { starting_after: this.nextNumber - 1 } : {};
-		return { type: 'sluice:response.resume', stream_id: this.lane, response_id: this.responseId, ...position };
-	}
-
-	/** A stop that the broken connection may have swallowed. */
-	repeatCancel() {
-		if (this.responseId && this.stopping) {
-			this.#sendCancel();
-		}
-	}
-
-	take(event) {
-		this.nextNumber = event.sequence_number + 1;
-		if (!this.responseId && event.response) {
-			this.responseId = event.response.id;
-			if (this.stopping) {
-				this.#sendCancel();
-			}
-		}
-		this.onEvent(event);
-	}
-
-	finish(response) {
-		this.#resolve(response);
-	}
-
-	fail(error) {
-		this.#reject(error);
-	}
-
-	#sendCancel() {
-		this.#send({ type: 'response.cancel', response_id: this.responseId });
-	}
-}
-
-/** Notices a connection that is dead and does not know it: asks after too long a silence, and gives up without an answer. */
-class Pulse {
-	#patience;
-	#ask;
-	#giveUp;
-	#timer = 0;
-	/** When something last went either way. */
-	#lastAt = 0;
-	#askedAt = 0;
-
-	/**
-	 * @param {object} owner
-	 * @param {() => number} owner.patience  how many milliseconds of silence are in order now
-	 * @param {() => void} owner.ask         sends something that is answered; calls said()
-	 * @param {() => void} owner.giveUp
-	 */
-	constructor({ patience, ask, giveUp }) {
-		this.#patience = patience;
-		this.#ask = ask;
-		this.#giveUp = giveUp;
-	}
-
-	heard() {
-		this.#lastAt = Date.now();
-		this.#askedAt = 0;
-	}
-
-	said() {
-		this.#lastAt = Date.now();
-		this.#sleep();
-	}
-
-	stop() {
-		clearTimeout(this.#timer);
-		this.#askedAt = 0;
-	}
-
-	check() {
-		if (!this.#askedAt) {
-			this.#askedAt = Date.now();
-			this.#ask();
-		}
-	}
-
-	#due() {
-		return this.#askedAt ? this.#askedAt + ANSWER_MS : this.#lastAt + this.#patience();
-	}
-
-	#sleep() {
-		clearTimeout(this.#timer);
-		// Patience may have run shorter when the timer fires, never when it is set: so it wakes early and looks again.
-		const wait = Math.min(Math.max(0, this.#due() - Date.now()), SILENCE_MS);
-		this.#timer = setTimeout(() => this.#look(), wait);
-	}
-
-	#look() {
-		if (this.#due() > Date.now()) {
-			this.#sleep();
-		} else if (this.#askedAt) {
-			this.#giveUp();
-		} else {
-			this.check();
-		}
 	}
 }
 

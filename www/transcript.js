@@ -99,14 +99,18 @@ export class AnswerView {
 		}
 	}
 
-	/** The answer has ended. @param {string} [note]  what the reader should know about its end */
-	finish(note = '') {
+	/**
+	 * The answer has ended.
+	 * @param {string} [note]   what the reader should know about its end
+	 * @param {boolean} [calm]  it is nothing to worry about
+	 */
+	finish(note = '', calm = false) {
 		this.#flush();
 		this.#stream.end();
 		this.element.className = 'answer';
 		this.#foot.replaceChildren();
 		if (note) {
-			this.#foot.append(el('p', { class: 'note' }, icon('alert'), note));
+			this.#foot.append(el('p', { class: calm ? 'note calm' : 'note' }, icon(calm ? 'stop' : 'alert'), note));
 			this.#speaker?.say(note);
 		}
 		if (this.#text) {

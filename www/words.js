@@ -21,12 +21,17 @@ const NOTES = {
 	abandoned: 'This answer ends here because nobody was there to read it.',
 };
 
+/** Whether somebody stopped it. */
+export function wasCancelled(response) {
+	return response.status === 'cancelled' || response.incomplete_details?.reason === 'cancelled';
+}
+
 /** What to say at the end of an answer, or nothing. */
 export function endNote(response) {
 	if (response.status === 'completed') {
 		return '';
 	}
-	const reason = response.status === 'cancelled' ? 'cancelled' : response.incomplete_details?.reason;
+	const reason = wasCancelled(response) ? 'cancelled' : response.incomplete_details?.reason;
 	return NOTES[reason] ?? 'This answer is not complete.';
 }
 

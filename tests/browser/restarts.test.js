@@ -52,7 +52,7 @@ test('the server is killed in mid-answer: every tab shows what it kept, and goes
 		}
 	}));
 
-test('the server goes down in order: the answer under way is finished, and the next message waits for the new server', () =>
+test('the server goes down in order: the answer under way is finished, and a message sent meanwhile waits for the new server', () =>
 	withStand({}, async (stand) => {
 		const visitor = await stand.user('grace');
 		const words = wordsOf('drain', 120);
@@ -62,14 +62,17 @@ test('the server goes down in order: the answer under way is finished, and the n
 		await visitor.hasWords(5);
 		stand.server.signal('SIGTERM');
 		await stand.server.logged((line) => line.event === 'draining');
+		await visitor.page.locator('#new-chat').click();
+		await visitor.send('for the next server');
+		await visitor.page.locator('.answer.waiting').waitFor();
 		held.open();
-		await visitor.reads(words.join(' '));
-		await visitor.page.locator('#input').fill('for the next server');
 		assert.deepEqual(await stand.server.exited, { code: 0, signal: null });
 		await comeBack(stand);
-		await visitor.page.locator('#send:enabled').click();
 		await visitor.reads('You said: for the next server');
 		await visitor.idle();
+		assert.equal(stand.upstream.asked('for the next server').length, 1);
+		await visitor.page.locator('.conversations a', { hasText: 'drain me' }).click();
+		await visitor.reads(words.join(' '));
 		assert.deepEqual(await visitor.kept(), await visitor.transcript());
 		assert.equal(await visitor.page.locator('.note').count(), 0, 'nothing is marked as cut short');
 		visitor.wasCalm({ except: [UNREACHABLE] });

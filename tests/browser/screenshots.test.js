@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { after, before, test } from '../lib/test.js';
 import { gate, reply } from '../lib/upstream.js';
-import { DESKTOP, PHONE, renewScreenshot, screenshotPath, Stand } from './browser.js';
+import { DESKTOP, PHONE, renewScreenshot, screenshotPath, Stand, UNREACHABLE } from './browser.js';
 
 const DOCS = fileURLToPath(new URL('../../docs', import.meta.url));
 const ANSWER = `A lock is a chamber with a gate at each end. It lifts a boat from one level of water to another:
@@ -35,7 +35,7 @@ const READERS = {
 
 let stand;
 before(async () => {
-	stand = await Stand.open({ settings: { upstream: { model: 'your-model' } } });
+	stand = await Stand.open({ settings: { upstream: { model: 'your-model' } }, throughRelay: true });
 	stand.upstream.on('canal lock', reply.says(ANSWER.match(/\S+\s*/g)));
 	stand.upstream.on('does not work', reply.fails(401));
 });
@@ -75,8 +75,25 @@ async function tour(theme, device, options) {
 	await visitor.send(`stream ${theme} ${device}`);
 	await visitor.reads('Water runs down');
 	await shoot(visitor, name('streaming'));
-	held.open();
-	await visitor.idle();
+	const other = await stand.user(READERS[`${theme}-${device}`], { colorScheme: theme, ...options });
+	await other.page.goto(page.url());
+	await other.reads('Water runs down');
+	await shoot(other, name('followed'));
+
+	await visitor.context.setOffline(true);
+	stand.relay.cut();
+	await page.locator('#link-text', { hasText: 'You are offline' }).waitFor();
+	await page.locator('#input').fill('And where does it all go?');
+	await shoot(visitor, name('offline'));
+	stand.relay.mend();
+	await visitor.context.setOffline(false);
+	await visitor.ready();
+	await page.locator('#input').fill('');
+	await other.context.close();
+	await press('#stop');
+	await visitor.notes('You stopped this answer');
+	await shoot(visitor, name('stopped'));
+
 	await visitor.send('This does not work');
 	await page.locator('.failure').waitFor();
 	await shoot(visitor, name('error'));
@@ -90,7 +107,7 @@ async function tour(theme, device, options) {
 		await page.keyboard.press('Escape');
 		await page.locator('#sidebar').waitFor({ state: 'hidden' });
 	}
-	visitor.wasCalm();
+	visitor.wasCalm({ except: [UNREACHABLE] });
 	await visitor.context.close();
 	return finished;
 }

@@ -1,0 +1,131 @@
+// A network that fails in every way: no word is lost on the screen, none is there twice, and nothing typed goes away.
+import assert from 'node:assert/strict';
+import { random } from '../lib/random.js';
+import { after, before, test } from '../lib/test.js';
+import { gate } from '../lib/upstream.js';
+import { flows, Stand, UNREACHABLE, wordsOf } from './browser.js';
+
+const { integer } = random('network');
+
+let stand;
+before(async () => {
+	stand = await Stand.open({ throughRelay: true });
+});
+after(() => stand?.close());
+
+test('airplane mode: nothing typed is lost, and the answer goes on where it was', async () => {
+	const visitor = await stand.user('mary');
+	const words = wordsOf('plane', 300);
+	const held = gate();
+	stand.upstream.on('take off', flows(words, { holdAt: 250, held }));
+	await visitor.send('take off');
+	await visitor.hasWords(integer(5, 60));
+	await visitor.context.setOffline(true);
+	stand.relay.cut();
+	await visitor.page.locator('#link-text', { hasText: 'You are offline' }).waitFor();
+	await visitor.page.locator('#composer-hint', { hasText: 'What you write stays here' }).waitFor();
+	await visitor.page.locator('#input').fill('typed in the air');
+	await visitor.page.locator('#input').press('Enter');
+	assert.equal(await visitor.page.locator('#input').inputValue(), 'typed in the air', 'what cannot be sent stays in the field');
+	assert.equal(await visitor.page.locator('.failure').count(), 0, 'nothing is called an error');
+
+	stand.relay.mend();
+	await visitor.context.setOffline(false);
+	await visitor.ready();
+	await visitor.hasWords(150);
+	await visitor.page.reload();
+	assert.equal(await visitor.page.locator('#input').inputValue(), 'typed in the air', 'a reload leaves it there');
+	held.open();
+	await visitor.reads(words.join(' '));
+	await visitor.page.locator('#send:enabled').click();
+	await visitor.reads('You said: typed in the air');
+	await visitor.idle();
+	assert.deepEqual(await visitor.transcript(), [
+		['you', 'take off'],
+		['answer', words.join(' ')],
+		['you', 'typed in the air'],
+		['answer', 'You said: typed in the air'],
+	]);
+	visitor.wasCalm({ except: [UNREACHABLE] });
+	await visitor.context.close();
+});
+
+test('a connection that died without a word is found by asking when the network comes back', async () => {
+	const visitor = await stand.visitor();
+	await visitor.page.clock.install();
+	await visitor.page.goto(await stand.address('edith'));
+	await visitor.ready();
+	const words = wordsOf('stall', 200);
+	const held = gate();
+	stand.upstream.on('half open', flows(words, { holdAt: 150, held }));
+	await visitor.send('half open');
+	await visitor.hasWords(integer(5, 60));
+	stand.relay.stall();
+	await visitor.context.setOffline(true);
+	await visitor.context.setOffline(false);
+	await visitor.page.clock.fastForward(6_000);
+	await visitor.reads(words.slice(0, 150).join(' '));
+	held.open();
+	await visitor.reads(words.join(' '));
+	visitor.wasCalm({ except: [UNREACHABLE] });
+	await visitor.context.close();
+});
+
+test('silence while an answer is due makes the page ask, and a dead connection is replaced', async () => {
+	const visitor = await stand.visitor();
+	await visitor.page.clock.install();
+	await visitor.page.goto(await stand.address('rear'));
+	await visitor.ready();
+	const words = wordsOf('silent', 100);
+	const held = gate();
+	stand.upstream.on('fall silent', flows(words, { holdAt: 40, held }));
+	await visitor.send('fall silent');
+	await visitor.reads(words.slice(0, 40).join(' '));
+	stand.relay.stall();
+	held.open();
+	await visitor.page.clock.fastForward(46_000);
+	await visitor.page.clock.fastForward(6_000);
+	await visitor.reads(words.join(' '));
+	visitor.wasCalm({ except: [UNREACHABLE] });
+	await visitor.context.close();
+});
+
+test('what is stopped while there is no network is stopped when it is back', async () => {
+	const visitor = await stand.user('eva');
+	stand.upstream.on('stop me', flows(wordsOf('stop', 100), { holdAt: 30 }));
+	await visitor.send('stop me');
+	const seen = await visitor.hasWords(30);
+	stand.relay.cut();
+	await visitor.page.locator('#link[data-state="waiting"]').waitFor();
+	await visitor.page.locator('#stop').click();
+	await visitor.notes('The answer stops when it is back');
+	stand.relay.mend();
+	await visitor.notes('You stopped this answer');
+	await visitor.idle();
+	await visitor.reads(seen);
+	await stand.upstream.asked('stop me')[0].hungUp();
+	visitor.wasCalm({ except: [UNREACHABLE] });
+	await visitor.context.close();
+});
+
+test('a message whose connection breaks before the server has answered is asked once', async () => {
+	const visitor = await stand.user('ida');
+	await visitor.ask('a first message');
+	for (const [way, text] of [['stall', 'never arrives'], ['mute', 'arrives unseen']]) {
+		stand.relay[way]();
+		await visitor.send(text);
+		if (way === 'mute') {
+			await stand.upstream.request(text);
+		}
+		stand.relay.cut();
+		stand.relay.mend();
+		await visitor.reads(`You said: ${text}`);
+		await visitor.idle();
+		assert.equal(stand.upstream.asked(text).length, 1, `${way}: the model is asked once`);
+	}
+	const transcript = await visitor.transcript();
+	assert.equal(transcript.length, 6);
+	assert.deepEqual(await visitor.kept(), transcript);
+	visitor.wasCalm({ except: [UNREACHABLE] });
+	await visitor.context.close();
+});

@@ -168,7 +168,7 @@ export class Chat {
 					this.#conclude(exchange, response);
 					this.#env.onChange(this);
 				}
-			}, () => {}); // the next look at the transcript asks again
+			}, () => exchange.turn || exchange.view.finish('This answer is not complete.')); // and asks again next time
 		}
 	}
 

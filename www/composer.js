@@ -6,7 +6,6 @@
 import { el } from './dom.js';
 
 const byId = (id) => document.getElementById(id);
-const DRAFT = 'draft';
 
 export class Composer {
 	#input = byId('input');
@@ -17,10 +16,11 @@ export class Composer {
 	/** What stands below the field on every day. */
 	#usualHint = [...byId('composer-hint').childNodes];
 	#ready = false;
+	#cut = false;
+	/** Where it is kept what is being written. */
+	#draft = '';
 	#stoppable = false;
 
-	/** Whether there is no connection. */
-	cut = false;
 	/** The chosen model; null for the server's own choice. @type {string|null} */
 	model = null;
 
@@ -41,7 +41,12 @@ export class Composer {
 			this.focus();
 		});
 		byId('composer').addEventListener('click', (event) => event.target === event.currentTarget && this.focus());
-		this.#input.value = sessionStorage.getItem(DRAFT) ?? '';
+	}
+
+	/** What this user had written here before the page was loaded again. */
+	restore(userId) {
+		this.#draft = `draft ${userId}`;
+		this.#input.value = sessionStorage.getItem(this.#draft) ?? '';
 		this.#measure();
 	}
 
@@ -56,17 +61,17 @@ export class Composer {
 	}
 
 	/**
-	 * @param {object} state
-	 * @param {boolean} state.ready      a message could go out
-	 * @param {boolean} state.stoppable  an answer is under way
-	 * @param {boolean} [state.cut]      there is no connection
+	 * @param {object} state               what is left out stays
+	 * @param {boolean} [state.ready]      a message could go out
+	 * @param {boolean} [state.stoppable]  an answer is under way
+	 * @param {boolean} [state.cut]        there has been no connection for a while
 	 */
-	update({ ready, stoppable, cut = this.cut }) {
-		if (cut !== this.cut) {
+	update({ ready = this.#ready, stoppable = this.#stoppable, cut = this.#cut }) {
+		if (cut !== this.#cut) {
 			const hint = byId('composer-hint');
 			hint.classList.toggle('cut', cut);
 			hint.replaceChildren(...(cut ? ['What you write stays here until the connection is back.'] : this.#usualHint));
-			this.cut = cut;
+			this.#cut = cut;
 		}
 		this.#ready = ready;
 		this.#stoppable = stoppable;
@@ -120,10 +125,10 @@ export class Composer {
 
 	#changed() {
 		// A reload must not cost what was written. It stays in this tab.
-		sessionStorage.setItem(DRAFT, this.#input.value);
+		sessionStorage.setItem(this.#draft, this.#input.value);
 		this.#measure();
 		this.#onGrow();
-		this.update({ ready: this.#ready, stoppable: this.#stoppable });
+		this.update({});
 	}
 
 	#measure() {

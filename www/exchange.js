@@ -6,9 +6,13 @@
 import { AnswerView, questionView } from './transcript.js';
 import { endNote, itemText, wasCancelled } from './words.js';
 
+/** Most breaks of a connection mend before it is worth telling of them. */
+const CALM_MS = 700;
+
 export class Exchange {
 	#env;
 	#questions;
+	#cutTimer = 0;
 
 	/**
 	 * @param {object} env                    of the chat
@@ -58,10 +62,18 @@ export class Exchange {
 			this.responseId = turn.responseId;
 			this.#hear(event);
 		};
-		turn.onCut = () => this.view.pause('The connection was lost. The answer goes on when it is back.');
+		turn.onCut = () => {
+			this.#cutTimer = setTimeout(() => this.#tellCut(), CALM_MS);
+		};
+	}
+
+	#tellCut() {
+		const what = this.turn.stopping ? 'stops' : 'goes on';
+		this.view.pause(`The connection was lost. The answer ${what} when it is back.`);
 	}
 
 	#hear(event) {
+		clearTimeout(this.#cutTimer);
 		this.view.goOn();
 		if (event.type === 'response.output_text.delta') {
 			this.view.append(event.delta);
@@ -71,7 +83,7 @@ export class Exchange {
 	stop(connected) {
 		this.turn?.cancel();
 		if (this.turn && !connected) {
-			this.view.pause('The connection was lost. The answer stops when it is back.');
+			this.#tellCut();
 		}
 	}
 
@@ -80,7 +92,7 @@ export class Exchange {
 		if (response.status === 'in_progress' || response.status === 'queued') {
 			return null; // a subscription brings the rest
 		}
-		this.turn = null;
+		this.#endTurn();
 		this.unexplained = false;
 		if (response.status === 'failed') {
 			return response.error ?? {};
@@ -93,15 +105,20 @@ export class Exchange {
 		return null;
 	}
 
+	#endTurn() {
+		clearTimeout(this.#cutTimer);
+		this.turn = null;
+	}
+
 	/** It ends without a word of the server. */
 	finish(note) {
-		this.turn = null;
+		this.#endTurn();
 		this.failed = true;
 		this.view.finish(note, true);
 	}
 
 	fail(failure) {
-		this.turn = null;
+		this.#endTurn();
 		this.failed = true;
 		this.unexplained = false;
 		this.view.fail(failure);
@@ -109,7 +126,7 @@ export class Exchange {
 
 	/** Its end was not heard: the server has to be asked. */
 	loseTrack() {
-		this.turn = null;
+		this.#endTurn();
 		this.view.pause('The end of this answer is being looked up.');
 	}
 

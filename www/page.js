@@ -18,6 +18,8 @@ const list = new ConversationList(byId('conversations'), api, confirmDelete);
 /** Tells the other tabs of this browser what has changed in the list. */
 const siblings = new BroadcastChannel('sluice');
 const COMPLAINT_MS = 8_000;
+/** Most breaks of the connection mend before it is worth telling of them. */
+const CALM_MS = 700;
 const REFRESH_MS = 2_000;
 const narrow = matchMedia('(max-width: 760px)');
 
@@ -27,6 +29,7 @@ const busy = new Set();
 const announced = new Set();
 let connection = null;
 let linkTimer = 0;
+let cutTimer = 0;
 let complaintTimer = 0;
 let refreshedAt = 0;
 let refreshTimer = 0;
@@ -116,6 +119,7 @@ function enter(user) {
 	byId('app').hidden = false;
 	connection?.close();
 	connection = new Connection({ api, onState: linkChanged, onError: (error) => complain(error.message) });
+	composer.restore(user.id);
 	composer.loadModels(api);
 	list.load().catch(() => {}).then(openFromAddress);
 }
@@ -209,12 +213,7 @@ function chatChanged(changed) {
 
 function updateComposer() {
 	const connected = connection?.state === 'open';
-	const cut = connection?.state === 'waiting' || connection?.state === 'closed';
-	composer.update({
-		stoppable: chat?.busy ?? false,
-		ready: connected && (chat?.ready ?? false),
-		cut: cut || (!connected && composer.cut),
-	});
+	composer.update({ stoppable: chat?.busy ?? false, ready: connected && (chat?.ready ?? false) });
 }
 
 function confirmDelete(conversation) {
@@ -254,6 +253,9 @@ function linkChanged(state, detail) {
 		return;
 	}
 	if (state === 'open') {
+		clearTimeout(cutTimer);
+		cutTimer = 0;
+		composer.update({ cut: false });
 		showLink('open', '');
 		refreshList();
 	} else if (state === 'connecting') {
@@ -267,6 +269,9 @@ function linkChanged(state, detail) {
 		tick();
 	} else if (detail.code !== 1000) {
 		showLink('closed', detail.reason || 'The server closed the connection');
+	}
+	if (state === 'waiting' || state === 'closed') {
+		cutTimer ||= setTimeout(() => composer.update({ cut: true }), CALM_MS);
 	}
 	byId('link-retry').hidden = state !== 'waiting' && state !== 'closed';
 	updateComposer();

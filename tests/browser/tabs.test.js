@@ -96,6 +96,43 @@ test('two tabs and another device stay in step, and each of them can stop the an
 	await Promise.all([first.context.close(), device.context.close()]);
 });
 
+test('when two turns run side by side in one conversation, neither hides the other, after a reload too', async () => {
+	const visitor = await stand.user('katherine');
+	await visitor.ask('the root');
+	const held = gate();
+	stand.upstream.on('branch', async (x) => {
+		await x.say(`To ${x.question}: `);
+		await held.passed;
+		await x.say('done.');
+		await x.finish();
+		await x.done();
+	});
+	await visitor.send('branch one');
+	await visitor.reads('To branch one:');
+	const program = visitor.page.evaluate(async () => {
+		const items = await (await fetch(`/v1/conversations/${location.hash.slice(3)}/items`)).json();
+		const body = JSON.stringify({ input: 'branch two', previous_response_id: items.data[0]['sluice:response_id'] });
+		const headers = { 'content-type': 'application/json' };
+		await fetch('/v1/responses', { method: 'POST', headers, body }).then((answer) => answer.json(), () => null);
+	}).catch(() => {}); // the reload takes it away
+	await visitor.reads('To branch two:');
+	const texts = async () => (await visitor.transcript()).map(([, text]) => text.trim()).sort();
+	const both = ['To branch one:', 'To branch two:', 'You said: the root', 'branch one', 'branch two', 'the root'];
+	assert.deepEqual(await texts(), both);
+	await visitor.page.reload();
+	await visitor.answer(2).waitFor();
+	await visitor.page.waitForFunction(() => [...document.querySelectorAll('.answer .prose')].every((prose) => prose.innerText.trim()));
+	assert.deepEqual(await texts(), both);
+	await program;
+	held.open();
+	await visitor.idle();
+	assert.deepEqual(await texts(), both.map((text) => (text.startsWith('To ') ? `${text} done.` : text)));
+	await visitor.ask('and now?');
+	assert.equal(stand.upstream.asked('and now?')[0].messages.length, 5, 'it follows one of them');
+	visitor.wasCalm();
+	await visitor.context.close();
+});
+
 test('what fails in one tab and is tried again there stands once in the other', async () => {
 	const first = await stand.user('joan');
 	const other = await first.anotherTab();

@@ -3,6 +3,9 @@
  * @module
  */
 
+/** A connection may be dead and not know it. */
+const REQUEST_MS = 30_000;
+
 /** Anything that went wrong, with the fields of the protocol's error object. */
 export class SluiceError extends Error {
 	/**
@@ -65,18 +68,20 @@ export class SluiceApi {
 		return this.#call('DELETE', `/v1/conversations/${encodeURIComponent(id)}`);
 	}
 
-	/** The newest item of a conversation, or null. */
-	async newestItem(id) {
-		const page = await this.#call('GET', `/v1/conversations/${encodeURIComponent(id)}/items?order=desc&limit=1`);
+	/** The newest item of a conversation, or null. @param {AbortSignal} [signal] */
+	async newestItem(id, signal) {
+		const path = `/v1/conversations/${encodeURIComponent(id)}/items?order=desc&limit=1`;
+		const page = await this.#call('GET', path, undefined, signal);
 		return page.data[0] ?? null;
 	}
 
-	/** All items of a conversation, oldest first; each names its response as `sluice:response_id`. */
-	async items(id) {
+	/** All items of a conversation, oldest first; each names its response as `sluice:response_id`. @param {AbortSignal} [signal] */
+	async items(id, signal) {
 		const items = [];
 		let after;
 		for (;;) {
-			const page = await this.#call('GET', `/v1/conversations/${encodeURIComponent(id)}/items${cursor(after)}`);
+			const path = `/v1/conversations/${encodeURIComponent(id)}/items${cursor(after)}`;
+			const page = await this.#call('GET', path, undefined, signal);
 			items.push(...page.data);
 			if (!page.has_more || page.data.length === 0) {
 				return items;
@@ -89,13 +94,14 @@ export class SluiceApi {
 		return this.#call('GET', `/v1/responses/${encodeURIComponent(id)}`);
 	}
 
-	async #call(method, path, body) {
+	async #call(method, path, body, signal = AbortSignal.timeout(REQUEST_MS)) {
 		let answer;
 		try {
 			answer = await fetch(this.base + path, {
 				method,
 				credentials: 'same-origin',
 				cache: 'no-store',
+				signal,
 				headers: body === undefined ? {} : { 'content-type': 'application/json' },
 				body: body === undefined ? undefined : JSON.stringify(body),
 			});

@@ -24,6 +24,8 @@ export class Chat {
 	#subscription = null;
 	/** The transcript is being fetched; 'again' when it must be looked at once more. @type {false|true|'again'} */
 	#syncing = false;
+	/** Gives up what is being fetched. */
+	#fetching = new AbortController();
 	#loaded = false;
 	/** Whether what is shown is known to differ from what the server has. */
 	#stale = false;
@@ -88,7 +90,11 @@ export class Chat {
 
 	#watch() {
 		this.#subscription ??= this.#env.connection.subscribe(this.id, {
-			onReady: () => this.#sync(),
+			onReady: () => {
+				// What was asked for over the network of before may never come.
+				this.#fetching.abort();
+				this.#sync();
+			},
 			onTurn: (turn, asked) => this.#follow(turn, asked),
 			onError: (error) => this.#notWatched(error),
 		});
@@ -109,15 +115,18 @@ export class Chat {
 			return;
 		}
 		this.#syncing = true;
+		this.#fetching = new AbortController();
+		const { signal } = this.#fetching;
 		this.#env.onChange(this);
 		try {
-			const newest = this.#loaded && !this.#stale ? await this.#env.api.newestItem(this.id) : null;
+			const upToDate = this.#loaded && !this.#stale;
+			const newest = upToDate ? await this.#env.api.newestItem(this.id, signal) : null;
 			if (!newest || !this.#find(newest['sluice:response_id'])) {
-				this.#show(await this.#env.api.items(this.id));
+				this.#show(await this.#env.api.items(this.id, signal));
 			}
 			this.#explain();
 		} catch (error) {
-			this.#notFetched(error);
+			signal.aborted || this.#notFetched(error);
 		}
 		const again = this.#syncing === 'again';
 		this.#syncing = false;

@@ -50,6 +50,34 @@ test('airplane mode: nothing typed is lost, and the answer goes on where it was'
 	await visitor.context.close();
 });
 
+test('a device that was away shows what was said meanwhile before it takes a message', async () => {
+	const visitor = await stand.user('hedy');
+	const key = await stand.server.createKey('hedy');
+	await visitor.ask('before it left');
+	await visitor.page.locator('#input').fill('typed while away');
+	stand.relay.cut();
+	await visitor.page.locator('#link[data-state="waiting"]').waitFor();
+	const { data } = await (await stand.server.fetch('/v1/conversations', { key })).json();
+	const body = { input: 'said meanwhile', previous_response_id: data[0].last_response_id };
+	assert.equal((await stand.server.fetch('/v1/responses', { key, body })).status, 200);
+	stand.relay.mend();
+	await visitor.page.locator('#send:enabled').click();
+	await visitor.reads('You said: typed while away');
+	await visitor.idle();
+	assert.deepEqual((await visitor.transcript()).map(([, text]) => text), [
+		'before it left',
+		'You said: before it left',
+		'said meanwhile',
+		'You said: said meanwhile',
+		'typed while away',
+		'You said: typed while away',
+	]);
+	assert.equal(stand.upstream.asked('typed while away')[0].messages.length, 5);
+	assert.deepEqual(await visitor.kept(), await visitor.transcript());
+	visitor.wasCalm({ except: [UNREACHABLE] });
+	await visitor.context.close();
+});
+
 test('a connection that died without a word is found by asking when the network comes back', async () => {
 	const visitor = await stand.visitor();
 	await visitor.page.clock.install();
@@ -112,8 +140,10 @@ test('a message whose connection breaks before the server has answered is asked 
 	const visitor = await stand.user('ida');
 	await visitor.ask('a first message');
 	for (const [way, text] of [['stall', 'never arrives'], ['mute', 'arrives unseen']]) {
+		await visitor.page.locator('#input').fill(text);
+		await visitor.page.locator('#send:enabled').waitFor();
 		stand.relay[way]();
-		await visitor.send(text);
+		await visitor.page.locator('#input').press('Enter');
 		if (way === 'mute') {
 			await stand.upstream.request(text);
 		}

@@ -150,8 +150,18 @@ test('what fails in one tab and is tried again there stands once in the other', 
 	}
 	assert.deepEqual(await other.transcript(), await first.transcript());
 	assert.equal(stand.upstream.asked('fails once')[1].messages.length, 3, 'what failed is no part of the conversation');
+	stand.upstream.on('fails for good', reply.fails(401));
+	await first.send('fails for good');
+	await first.page.locator('.failure').waitFor();
+	await other.page.locator('.failure').waitFor();
+	await first.ask('something else');
+	assert.equal(stand.upstream.asked('something else')[0].messages.length, 5, 'it follows what went well');
+	await other.reads('You said: something else');
+	await other.idle();
+	await first.page.reload();
+	await first.reads('You said: something else');
 	await other.page.reload();
-	await other.reads('Now it works.');
+	await other.reads('You said: something else');
 	assert.deepEqual(await other.transcript(), await first.transcript());
 	first.wasCalm();
 	other.wasCalm();

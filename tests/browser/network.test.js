@@ -60,8 +60,10 @@ test('a device that was away shows what was said meanwhile before it takes a mes
 	const { data } = await (await stand.server.fetch('/v1/conversations', { key })).json();
 	const body = { input: 'said meanwhile', previous_response_id: data[0].last_response_id };
 	assert.equal((await stand.server.fetch('/v1/responses', { key, body })).status, 200);
+	// In the very moment in which it can be sent.
+	await visitor.page.locator('#send').evaluate((send) =>
+		new MutationObserver(() => send.disabled || send.click()).observe(send, { attributes: true }));
 	stand.relay.mend();
-	await visitor.page.locator('#send:enabled').click();
 	await visitor.reads('You said: typed while away');
 	await visitor.idle();
 	assert.deepEqual((await visitor.transcript()).map(([, text]) => text), [

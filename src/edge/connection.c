@@ -184,6 +184,12 @@ void connection_time_out(struct connection *connection) {
 	connection_kill(connection);
 }
 
+static void close_soon(const struct connection *connection, struct lws *wsi) {
+	lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+	/* libwebsockets looks at its timers after an event; this is one. */
+	lws_cancel_service(connection->edge->context);
+}
+
 void connection_kill(struct connection *connection) {
 	struct lws *wsi = connection->wsi;
 	if (!wsi) {
@@ -191,9 +197,14 @@ void connection_kill(struct connection *connection) {
 	}
 	connection->finishing = true;
 	connection_closed(connection);
-	lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
-	/* libwebsockets looks at its timers after an event; this is one. */
-	lws_cancel_service(connection->edge->context);
+	close_soon(connection, wsi);
+}
+
+void connection_abort(struct connection *connection) {
+	if (connection->wsi) {
+		connection->finishing = true;
+		close_soon(connection, connection->wsi);
+	}
 }
 
 /* Whether the client takes nothing now. Not the same as connection_is_blocked: what the socket has taken may fill it. */

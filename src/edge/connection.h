@@ -59,6 +59,8 @@ void connection_await_drain(struct connection *connection);
 void connection_finish(struct connection *connection);
 /* Closes now, whatever waits to be sent; the close itself happens from the loop. */
 void connection_kill(struct connection *connection);
+/* The same, but what hangs on it is let go from the loop as well: for whoever still has some of that in hand. */
+void connection_abort(struct connection *connection);
 /* Ends one that waits for a request, at once: libwebsockets never says that such a one is writable. What an earlier answer
  * still owes goes out first. */
 void connection_dismiss(struct connection *connection);

@@ -6,12 +6,19 @@
 
 #define KEPT_MAX (64 * 1024)
 
+/* Whoever writes is in the middle of something, with lanes and subscriptions in hand: these go when the loop closes it. */
+static void lose(struct session *session) {
+	session->closing = true;
+	session->close_told = true;
+	connection_abort(session->connection);
+}
+
 int outlet_write(struct session *session, struct buf *out) {
 	struct connection *connection = session->connection;
 	size_t length = out->length - LWS_HEADROOM;
 	if (out->failed || lws_write(connection->wsi, (unsigned char *)out->data + LWS_HEADROOM, length,
 				     LWS_WRITE_HTTP) < (int)length) {
-		connection_kill(connection);
+		lose(session);
 		return -1;
 	}
 	session->written_us = edge_now_us(session->edge);
@@ -27,7 +34,7 @@ static void keep(struct session *session, struct str json) {
 	buf_append_str(&session->control, json);
 	frame_end(&session->control, start);
 	if (session->control.failed) {
-		connection_kill(session->connection);
+		lose(session);
 	}
 }
 

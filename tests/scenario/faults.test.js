@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { connect } from '../lib/chat.js';
 import { checkResponse, isTerminal } from '../lib/check.js';
-import { dial, upgrade } from '../lib/raw.js';
+import { dial, frame, upgrade } from '../lib/raw.js';
 import { random } from '../lib/random.js';
 import { startServer, within } from '../lib/server.js';
 import { setup } from '../lib/setup.js';
@@ -228,4 +228,33 @@ test('pings, fragments and tiny frames in floods are survived, and others do not
 	wire.drop();
 	await other.close();
 	await server.stop();
+});
+
+/** An upgraded connection that writes JSON messages in one segment. */
+async function rawSession() {
+	const wire = await dial(stage.server);
+	wire.write(upgrade(stage.server, stage.key));
+	await wire.read(/ 101 [^]*\r\n\r\n/);
+	return { ...wire, say: (...messages) => wire.write(Buffer.concat(messages.map((message) => frame(JSON.stringify(message))))) };
+}
+
+// The first answer makes the client's kernel reset the connection, so that writing the next one fails in the middle of
+// what the server does for that message.
+test('a client that is gone before the second of its messages is answered harms nobody', async () => {
+	const witness = await stage.chat();
+	const { response } = await witness.turn('something to watch');
+	const watch = { type: 'sluice:conversation.subscribe', conversation: response.conversation.id };
+	const unwatch = { ...watch, type: 'sluice:conversation.unsubscribe' };
+	const lost = (stream_id) => ({ type: 'response.create', stream_id, input: 'Hi', previous_response_id: 'resp_unknown' });
+	for (let round = 0; round < 20; round++) {
+		const [watcher, asker] = [await rawSession(), await rawSession()];
+		watcher.say(watch);
+		await watcher.read(/subscribed/);
+		watcher.say({ type: 'nonsense' }, unwatch);
+		watcher.drop();
+		asker.say(watch, lost('a'), lost('b'), lost('b'), lost('b'), lost('c'));
+		asker.drop();
+		assert.equal((await witness.turn(`round ${round}`)).text, `You said: round ${round}`);
+	}
+	await witness.close();
 });

@@ -13,6 +13,10 @@ void cursor_open(struct cursor *cursor, struct response *response, uint32_t next
 	}
 }
 
+static bool is_watched(const struct response *response) {
+	return !list_empty(&response->cursors) || !list_empty(&response->untold);
+}
+
 static bool is_running(const struct response *response) {
 	return response->state < STATE_COMMITTING && !response->replayed;
 }
@@ -24,7 +28,7 @@ void cursor_close(struct cursor *cursor) {
 	}
 	cursor->response = NULL;
 	list_remove(&cursor->link);
-	if (list_empty(&response->cursors) && is_running(response)) {
+	if (!is_watched(response) && is_running(response)) {
 		if (response->settings.store) {
 			unwatched_add(response);
 		} else {

@@ -64,6 +64,7 @@ struct response *response_new(struct registry *registry, const struct engine_dep
 	r->created_ms = clock_wall_ms(deps->clock);
 	r->started_us = clock_monotonic_us(deps->clock);
 	list_init(&r->cursors);
+	list_init(&r->untold);
 	id_make(r->id, "resp", r->created_ms);
 	id_make(r->item_id, "msg", r->created_ms);
 	str_copy_cut(r->owner, sizeof r->owner, str_of(start->owner));

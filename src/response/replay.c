@@ -121,6 +121,7 @@ struct response *replay_start(struct registry *registry, const struct engine_dep
 	r->settings.store = true;
 	r->replayed = true;
 	list_init(&r->cursors);
+	list_init(&r->untold);
 	str_copy_cut(r->id, sizeof r->id, str_of(id));
 	str_copy_cut(r->owner, sizeof r->owner, str_of(owner));
 	log_child(&r->log, log, "response", r->id);

@@ -66,6 +66,7 @@ struct response {
 	struct event_log events;
 	bool shown; /* that it began is durable: cursors may read */
 	struct list cursors;
+	struct list untold; /* cursors as well: those that a notice under way has yet to reach */
 	struct list unwatched_link;
 	int64_t unwatched_us;   /* when the last cursor was closed */
 	struct deferred step;   /* its start, from the loop */

@@ -6,16 +6,14 @@ uint32_t response_shown(const struct response *r) {
 
 /* A sink may close its cursor, or any other one of this response, from within the callback. */
 void response_notify(struct response *r) {
-	struct list waiting;
-	list_init(&waiting);
 	response_hold(r);
 	while (!list_empty(&r->cursors)) {
 		struct list *node = r->cursors.next;
 		list_remove(node);
-		list_append(&waiting, node);
+		list_append(&r->untold, node);
 	}
-	while (!list_empty(&waiting)) {
-		struct cursor *cursor = container_of(waiting.next, struct cursor, link);
+	while (!list_empty(&r->untold)) {
+		struct cursor *cursor = container_of(r->untold.next, struct cursor, link);
 		list_remove(&cursor->link);
 		list_append(&r->cursors, &cursor->link);
 		if (!cursor->told && (cursor->next < response_shown(r) || response_ended(r))) {

@@ -249,6 +249,25 @@ static void a_new_watcher_in_time_saves_it(void **state) {
 	stage_close(&stage);
 }
 
+/* One of two leaves in the middle of being told: the other is still there. */
+static void one_that_leaves_does_not_take_the_other_along(void **state) {
+	(void)state;
+	for (int store = 0; store <= 1; store++) {
+		STAGE({.bytes = STREAM DELTA("Hel") DELTA("lo") FINISH("stop") DONE, .piece = 40});
+		reopen_with_unwatched_ms(&stage, 0);
+		struct watcher w = {.close_after = 5}, stays = {0};
+		create(&stage, &w, "Hi", NULL, store);
+		cursor_open(&stays.cursor, w.cursor.response, 0, &watch, &stays);
+		wait_for(&stage, &w);
+		wait_for(&stage, &stays);
+		assert_true(has(&stays, "\"type\":\"response.completed\""));
+		assert_true(has(&stays, "\"text\":\"Hello\""));
+		drop(&w);
+		drop(&stays);
+		stage_close(&stage);
+	}
+}
+
 /* Two may go on alone; the third one stops the oldest. */
 static void only_so_many_of_a_user_run_unwatched(void **state) {
 	(void)state;
@@ -655,6 +674,7 @@ int main(void) {
 		cmocka_unit_test(stored_and_alone_it_goes_on),
 		cmocka_unit_test(unwatched_for_too_long_it_ends),
 		cmocka_unit_test(a_new_watcher_in_time_saves_it),
+		cmocka_unit_test(one_that_leaves_does_not_take_the_other_along),
 		cmocka_unit_test(only_so_many_of_a_user_run_unwatched),
 		cmocka_unit_test(a_prepared_turn_asks_no_model),
 		cmocka_unit_test(cancelled_at_once_it_asks_no_model),

@@ -94,7 +94,20 @@ export class SluiceApi {
 		return this.#call('GET', `/v1/responses/${encodeURIComponent(id)}`);
 	}
 
-	async #call(method, path, body, signal = AbortSignal.timeout(REQUEST_MS)) {
+	async #call(method, path, body, signal) {
+		const limit = new AbortController();
+		const giveUp = () => limit.abort();
+		signal?.addEventListener('abort', giveUp);
+		const timer = setTimeout(giveUp, REQUEST_MS);
+		try {
+			return await this.#fetch(method, path, body, limit.signal);
+		} finally {
+			clearTimeout(timer);
+			signal?.removeEventListener('abort', giveUp);
+		}
+	}
+
+	async #fetch(method, path, body, signal) {
 		let answer;
 		try {
 			answer = await fetch(this.base + path, {

@@ -91,8 +91,9 @@ export class Chat {
 	#watch() {
 		this.#subscription ??= this.#env.connection.subscribe(this.id, {
 			onReady: () => {
-				// What was asked for over the network of before may never come.
-				this.#fetching.abort();
+				if (this.#loaded) {
+					this.#fetching.abort(); // what was asked for over the network of before may never come
+				}
 				this.#sync();
 			},
 			onTurn: (turn, asked) => this.#follow(turn, asked),

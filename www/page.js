@@ -18,6 +18,8 @@ const list = new ConversationList(byId('conversations'), api, confirmDelete);
 /** Tells the other tabs of this browser what has changed in the list. */
 const siblings = new BroadcastChannel('sluice');
 const COMPLAINT_MS = 8_000;
+/** When to look again for a server that did not answer. */
+const AGAIN_MS = 3_000;
 /** Most breaks of the connection mend before it is worth telling of them. */
 const CALM_MS = 700;
 const REFRESH_MS = 2_000;
@@ -28,6 +30,7 @@ const busy = new Set();
 /** Of these, the ones whose turn the list and the other tabs know of. */
 const announced = new Set();
 let connection = null;
+let gateTimer = 0;
 let linkTimer = 0;
 let cutTimer = 0;
 let complaintTimer = 0;
@@ -69,6 +72,7 @@ const env = {
 /* Signing in and out. */
 
 async function start() {
+	clearTimeout(gateTimer);
 	let refused = false;
 	const token = takeToken();
 	try {
@@ -107,6 +111,9 @@ function showGate(reason, error) {
 	byId('gate-text').textContent = text;
 	byId('gate-command').hidden = byId('gate-hint').hidden = reason === 'unreachable';
 	byId('gate-retry').hidden = reason !== 'unreachable';
+	if (reason === 'unreachable') {
+		gateTimer = setTimeout(start, AGAIN_MS);
+	}
 	document.title = 'sluice';
 	byId('app').hidden = true;
 	byId('gate').hidden = false;
@@ -118,6 +125,7 @@ function enter(user) {
 	byId('gate').hidden = true;
 	byId('app').hidden = false;
 	connection?.close();
+	forget();
 	connection = new Connection({ api, onState: linkChanged, onError: (error) => complain(error.message) });
 	composer.restore(user.id);
 	composer.loadModels(api);
@@ -127,10 +135,16 @@ function enter(user) {
 function leave(reason) {
 	connection?.close();
 	connection = null;
+	forget();
+	showGate(reason);
+}
+
+/** Chats belong to a connection, and to who was signed in. */
+function forget() {
 	chat = null;
 	busy.clear();
+	announced.clear();
 	byId('scroller').replaceChildren();
-	showGate(reason);
 }
 
 async function signOut() {

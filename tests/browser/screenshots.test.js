@@ -84,6 +84,8 @@ async function tour(theme, device, options) {
 	stand.relay.cut();
 	await page.locator('#link-text', { hasText: 'You are offline' }).waitFor();
 	await page.locator('#input').fill('And where does it all go?');
+	await page.locator('#composer-hint', { hasText: 'What you write stays here' }).waitFor();
+	await visitor.notes('The connection was lost');
 	await shoot(visitor, name('offline'));
 	stand.relay.mend();
 	await visitor.context.setOffline(false);

@@ -40,6 +40,20 @@ test('a stranger is told how to get in, and an address works once', async () => 
 	await visitor.context.close();
 });
 
+test('a page that finds no server comes up by itself when there is one', async () => {
+	const visitor = await stand.user('mary');
+	await visitor.page.clock.install();
+	await visitor.ask('something to come back to');
+	await visitor.page.route('**/v1/session', (route) => route.abort());
+	await visitor.page.reload();
+	await visitor.page.getByRole('heading', { name: 'The server does not answer' }).waitFor();
+	await visitor.page.unroute('**/v1/session');
+	await visitor.page.clock.fastForward(4_000);
+	await visitor.reads('You said: something to come back to');
+	visitor.wasCalm({ except: [UNREACHABLE] });
+	await visitor.context.close();
+});
+
 test('a turn that fails says so, and another try answers it', async () => {
 	const visitor = await stand.user('grace');
 	stand.upstream.on('will fail', reply.fails(401), reply.says('Now it works.'));

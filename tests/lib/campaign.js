@@ -65,6 +65,28 @@ export async function campaign({ first, schedules, kills = 0, worlds = 4, progre
 	return { tally, findings };
 }
 
+async function fails(plan) {
+	const findings = [];
+	const once = [plan];
+	await inOneWorld(() => once.pop(), newTally(), findings);
+	return findings[0];
+}
+
+/** Leaves out steps as long as it still fails, for a minute at most: gives the shorter finding. */
+export async function shrink(finding) {
+	const end = performance.now() + 60_000;
+	let shortest = finding;
+	for (let size = finding.plan.steps.length >> 1; size > 0; size >>= 1) {
+		for (let at = 0; at < shortest.plan.steps.length && performance.now() < end; ) {
+			const steps = shortest.plan.steps.filter((_, n) => n < at || n >= at + size);
+			const found = await fails({ ...shortest.plan, steps });
+			at += found ? 0 : size;
+			shortest = found ?? shortest;
+		}
+	}
+	return shortest;
+}
+
 /** What was counted, in a line. */
 export function counted({ schedules, responses, readings, followed, events, kills, drains, torn, kept, unkept }) {
 	return (

@@ -53,5 +53,5 @@ bool cursor_next(struct cursor *cursor, struct buf *out, const char **name) {
 }
 
 bool cursor_finished(const struct cursor *cursor) {
-	return cursor->response && response_ended(cursor->response) && cursor->next >= response_shown(cursor->response);
+	return cursor->response && response_over(cursor->response) && cursor->next >= response_shown(cursor->response);
 }

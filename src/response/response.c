@@ -348,7 +348,9 @@ static void on_begun(void *owner, const struct err *err) {
 		return;
 	}
 	r->shown = true;
-	followers_enter(r);
+	if (!response_ended(r)) {
+		followers_enter(r);
+	}
 	response_hold(r);
 	if (asks_late(r) && r->state == STATE_CONNECTING && ask_upstream(r, &ask_err)) {
 		struct api_error error;

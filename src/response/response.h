@@ -104,6 +104,8 @@ bool response_move(struct response *response, enum response_state to);
 enum response_state response_end_state(enum response_status status);
 /* How many events a cursor may read now. */
 uint32_t response_shown(const struct response *response);
+/* Whether its terminal event is among them. Out of memory it can end before its beginning is durable. */
+bool response_over(const struct response *response);
 /* Tells the cursors from the loop. */
 void response_notify_later(struct response *response);
 

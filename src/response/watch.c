@@ -4,6 +4,10 @@ uint32_t response_shown(const struct response *r) {
 	return r->shown ? r->events.count : 0;
 }
 
+bool response_over(const struct response *r) {
+	return r->shown && response_ended(r);
+}
+
 /* A sink may close its cursor, or any other one of this response, from within the callback. */
 void response_notify(struct response *r) {
 	response_hold(r);
@@ -16,7 +20,7 @@ void response_notify(struct response *r) {
 		struct cursor *cursor = container_of(r->untold.next, struct cursor, link);
 		list_remove(&cursor->link);
 		list_append(&r->cursors, &cursor->link);
-		if (!cursor->told && (cursor->next < response_shown(r) || response_ended(r))) {
+		if (!cursor->told && (cursor->next < response_shown(r) || response_over(r))) {
 			cursor->told = true;
 			cursor->sink->ready(cursor);
 		}

@@ -627,8 +627,7 @@ static void draining_refuses_and_interrupts(void **state) {
 	stage_close(&stage);
 }
 
-static void memory_out_at_every_point_is_an_answer(void **state) {
-	(void)state;
+static void memory_out_at_every_point(bool store, bool prepare_only) {
 	bool clean = false;
 	for (uint64_t n = 1; !clean && n < 2000; n++) {
 		STAGE({.bytes = STREAM HELLO, .piece = 60});
@@ -642,11 +641,14 @@ static void memory_out_at_every_point_is_an_answer(void **state) {
 		struct item item = {0};
 		if (item_message(&item, ROLE_USER, ITEM_COMPLETED, "msg_in", STR("Hi")) == 0 &&
 		    item_list_add(&request.input, &item) == 0) {
-			request.settings.store = n % 2;
+			request.settings.store = store;
+			request.prepare_only = prepare_only;
 			const struct engine_start start = {
 				.owner = OWNER, .request = &request, .log = &stage.vessel.log};
 			if (engine_create(stage.engine, &start, &w.cursor, &watch, &w, &w.error) == 0) {
 				wait_for(&stage, &w);
+				assert_true(w.refused || w.events.failed || has(&w, "response.completed") ||
+					    has(&w, "response.failed"));
 			}
 		}
 		mem_fail_after(0, false);
@@ -654,9 +656,18 @@ static void memory_out_at_every_point_is_an_answer(void **state) {
 		item_free(&item);
 		request_free(&request);
 		drop(&w);
+		run_until_none_is_live(&stage);
 		stage_close(&stage);
 	}
 	assert_true(clean);
+}
+
+static void memory_out_at_every_point_is_an_answer(void **state) {
+	(void)state;
+	for (int store = 0; store <= 1; store++) {
+		memory_out_at_every_point(store, false);
+		memory_out_at_every_point(store, true);
+	}
 }
 
 int main(void) {

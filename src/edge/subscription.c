@@ -10,6 +10,8 @@
 #include "stream.h"
 
 #define SUBSCRIPTIONS_MAX 32
+/* Answers that have ended and are in memory for no other reason than that this client has not read them yet. */
+#define UNREAD_MAX 32
 
 struct subscription {
 	struct list link;
@@ -83,9 +85,25 @@ static void on_refused(struct stream *stream, const struct api_error *error) {
 
 static const struct stream_sink sink = {.ended = on_ended, .refused = on_refused, .announce = announce};
 
+static size_t count_unread(const struct session *session) {
+	size_t count = 0;
+	list_each(node, after, &session->subscriptions) {
+		const struct subscription *subscription = container_of(node, struct subscription, link);
+		list_each(inner, behind, &subscription->followed) {
+			const struct followed *followed = container_of(inner, struct followed, link);
+			count += response_ended(followed->stream.cursor.response);
+		}
+	}
+	return count;
+}
+
 static void follow(struct subscription *subscription, struct response *response) {
 	struct session *session = subscription->session;
 	if (session->closing || lanes_show(session, response)) {
+		return;
+	}
+	if (count_unread(session) >= UNREAD_MAX) {
+		outlet_close(session, CLOSE_POLICY, "answers are not read");
 		return;
 	}
 	struct followed *followed = mem_zalloc(sizeof *followed);

@@ -162,3 +162,22 @@ test('the list of conversations names the responses that run in each', async () 
 	assert.deepEqual((await row()).live_responses, []);
 	await chat.close();
 });
+
+test('a watcher that never reads is closed before what it has not read fills the memory', async () => {
+	const [desk, phone] = [await stage.chat(), await stage.chat()];
+	const { response } = await desk.turn('much to come');
+	await subscribe(phone, response.conversation.id);
+	phone.socket.pause();
+	// More than the sockets on both sides take.
+	stage.upstream.on('a book', reply.says('many words '.repeat(80_000)));
+	for (let n = 0; n < 5; n++) {
+		await desk.turn({ input: `a book ${n}`, previous_response_id: response.id });
+	}
+	for (let n = 0; n < 34; n++) {
+		await desk.turn({ input: `a line ${n}`, previous_response_id: response.id });
+	}
+	await stage.server.logged((line) => line.event === 'closing' && line.why === 'answers are not read');
+	phone.socket.resume();
+	assert.equal((await phone.closed).code, 1008);
+	await desk.close();
+});

@@ -93,7 +93,7 @@ sanitize:
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer' \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' all unit scenario
 
-#: make torture   random schedules of cuts, resumes, cancels and restarts until a thousand servers were killed
+#: make torture   thousands of random schedules of cuts, resumes, cancels and restarts, a thousand kills among them
 torture: all
 	$(Q)tools/install-dependencies test
 	$(Q)BUILD=$(abspath $(BUILD)) tests/torture.js

@@ -74,6 +74,9 @@ async function fails(plan) {
 
 /** Leaves out steps as long as it still fails, for a minute at most: gives the shorter finding. */
 export async function shrink(finding) {
+	if (!finding.plan) {
+		return finding;
+	}
 	const end = performance.now() + 60_000;
 	let shortest = finding;
 	for (let size = finding.plan.steps.length >> 1; size > 0; size >>= 1) {

@@ -9,6 +9,7 @@ import { startUpstream } from './upstream.js';
 
 /** The devices up to this one ask and resume; those behind it only watch conversations. */
 const LAST_READER = 4;
+const ANSWERS_KEPT = 40;
 const PATIENCE_MS = 20_000;
 const turn = () => new Promise(setImmediate);
 
@@ -414,11 +415,21 @@ export class World {
 			throw error;
 		} finally {
 			play.readings.forEach(({ device }) => device.cut('drop'));
-			play.answers.forEach(({ question }) => this.answers.delete(question));
+			this.#forget();
 			this.upstream.requests.length = 0;
 			this.server.log.length = 0;
 		}
 		return play;
+	}
+
+	/** The answers of some schedules back are kept: the request of a client that cut its connection at once may come late. */
+	#forget() {
+		for (const question of this.answers.keys()) {
+			if (this.answers.size <= ANSWERS_KEPT) {
+				return;
+			}
+			this.answers.delete(question);
+		}
 	}
 
 	/** Ends the server as it should end. */

@@ -14,8 +14,9 @@ export class Pulse {
 	#ask;
 	#giveUp;
 	#timer = 0;
-	/** When something last went either way. */
-	#lastAt = 0;
+	#saidAt = 0;
+	#heardAt = 0;
+	/** When it was asked what is not answered yet, or 0. */
 	#askedAt = 0;
 
 	/**
@@ -30,13 +31,17 @@ export class Pulse {
 		this.#giveUp = giveUp;
 	}
 
+	/** Something came. It may have been on its way for long: it is no answer. */
 	heard() {
-		this.#lastAt = Date.now();
+		this.#heardAt = Date.now();
+	}
+
+	answered() {
 		this.#askedAt = 0;
 	}
 
 	said() {
-		this.#lastAt = Date.now();
+		this.#saidAt = Date.now();
 		this.#sleep();
 	}
 
@@ -53,7 +58,9 @@ export class Pulse {
 	}
 
 	#due() {
-		return this.#askedAt ? this.#askedAt + ANSWER_MS : this.#lastAt + this.#patience();
+		return this.#askedAt
+			? Math.max(this.#askedAt, this.#heardAt) + ANSWER_MS
+			: Math.max(this.#saidAt, this.#heardAt) + this.#patience();
 	}
 
 	#sleep() {

@@ -260,6 +260,7 @@ export class Connection {
 
 	#refused(event, error) {
 		if (event.stream_id === PROBE) {
+			this.#pulse.answered();
 			return;
 		}
 		this.#closing ||= CLOSING.has(error.code);

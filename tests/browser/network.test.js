@@ -5,7 +5,7 @@ import { after, before, test } from '../lib/test.js';
 import { gate } from '../lib/upstream.js';
 import { flows, Stand, UNREACHABLE, wordsOf } from './browser.js';
 
-const { integer } = random('network');
+const { integer, pick } = random('network');
 
 let stand;
 before(async () => {
@@ -116,6 +116,56 @@ test('silence while an answer is due makes the page ask, and a dead connection i
 	await visitor.page.clock.fastForward(46_000);
 	await visitor.page.clock.fastForward(6_000);
 	await visitor.reads(words.join(' '));
+	visitor.wasCalm({ except: [UNREACHABLE] });
+	await visitor.context.close();
+});
+
+test('a line that fails again and again, at random words and in random ways: every word once', async () => {
+	const visitor = await stand.visitor();
+	await visitor.page.clock.install();
+	await visitor.page.goto(await stand.address('lise'));
+	await visitor.ready();
+	const words = wordsOf('bad', 700);
+	const held = gate();
+	stand.upstream.on('bad line', flows(words, { holdAt: 600, held }));
+	const comesBack = () => visitor.page.evaluate(() => dispatchEvent(new Event('online')));
+	const dies = (how) => async () => {
+		stand.relay[how]();
+		await comesBack();
+		await visitor.page.clock.fastForward(6_000);
+	};
+	const faults = {
+		cut: async () => {
+			stand.relay.cut();
+			stand.relay.mend();
+			await comesBack();
+		},
+		stall: dies('stall'),
+		mute: dies('mute'),
+		reload: async () => {
+			// A browser would ask over what is dead, too, and wait for minutes.
+			stand.relay.cut();
+			stand.relay.mend();
+			await visitor.page.reload();
+		},
+	};
+	await visitor.send('bad line');
+	let count = 0;
+	const story = [];
+	while (count < 500) {
+		count = (await visitor.hasWords(Math.min(500, count + integer(1, 90)))).split(' ').length;
+		const fault = pick(Object.keys(faults));
+		story.push(`${fault} at ${count}`);
+		await faults[fault]();
+	}
+	held.open();
+	await visitor.reads(words.join(' ')).catch((error) => {
+		error.message += `\nafter ${story.join(', ')}`;
+		throw error;
+	});
+	await visitor.idle();
+	assert.deepEqual(await visitor.kept(), [['you', 'bad line'], ['answer', words.join(' ')]]);
+	assert.equal(stand.upstream.asked('bad line').length, 1);
 	visitor.wasCalm({ except: [UNREACHABLE] });
 	await visitor.context.close();
 });

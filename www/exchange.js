@@ -63,8 +63,15 @@ export class Exchange {
 			this.#hear(event);
 		};
 		turn.onCut = () => {
+			clearTimeout(this.#cutTimer);
 			this.#cutTimer = setTimeout(() => this.#tellCut(), CALM_MS);
 		};
+		turn.onBack = () => this.#goOn();
+	}
+
+	#goOn() {
+		clearTimeout(this.#cutTimer);
+		this.view.goOn();
 	}
 
 	#tellCut() {
@@ -73,8 +80,7 @@ export class Exchange {
 	}
 
 	#hear(event) {
-		clearTimeout(this.#cutTimer);
-		this.view.goOn();
+		this.#goOn();
 		if (event.type === 'response.output_text.delta') {
 			this.view.append(event.delta);
 		}

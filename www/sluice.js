@@ -99,7 +99,7 @@ export class Connection {
 	 * answered, a stored turn is sent again under the same key, which starts it once.
 	 * @param {object} body  the fields of `response.create`
 	 * @param {(event: object) => void} [onEvent]  every event of the response, each number once
-	 * @param {() => void} [onCut]  the connection broke; the events go on once it is back
+	 * @param {() => void} [onCut]  the connection broke; `onBack` of the turn tells when it is back and the events go on
 	 * @returns {Turn}
 	 */
 	create(body, onEvent = () => {}, onCut = () => {}) {
@@ -120,7 +120,7 @@ export class Connection {
 	 * @param {() => void} [handlers.onReady]  it is watched, for the first time or again: whatever is not announced from
 	 *                                         now on can be read over HTTP
 	 * @param {(turn: Turn, asked: {input: object[], previousResponseId: string|null}) => void} [handlers.onTurn]
-	 *         a turn of another connection runs; set its onEvent and onCut before this returns
+	 *         a turn of another connection runs; set its onEvent, onCut and onBack before this returns
 	 * @param {(error: SluiceError) => void} [handlers.onError]  it cannot be watched
 	 * @returns {Subscription}
 	 */

@@ -47,6 +47,7 @@ export class Turn {
 		this.#withdraw = withdraw;
 		this.onEvent = () => {};
 		this.onCut = () => {};
+		this.onBack = () => {};
 		/** The name under which it runs on this connection; null while it does not. */
 		this.lane = null;
 		/** The subscription that brings it, if that does. */
@@ -54,6 +55,10 @@ export class Turn {
 		/** Whether anything of it came on this connection. */
 		this.heard = false;
 		this.nextNumber = 0;
+		/** Whether it was sent, on this connection or before. */
+		this.wasSent = false;
+		/** Whether the connection broke under it and is not back. */
+		this.wasCut = false;
 		/** Whether cancel() was called. */
 		this.stopping = false;
 		/** @type {string|null} known from the first event on */
@@ -93,12 +98,17 @@ export class Turn {
 		this.followed = null;
 		this.heard = false;
 		if (kept && underWay) {
+			this.wasCut = true;
 			this.onCut();
 		}
 		return kept;
 	}
 
 	request() {
+		if (this.wasCut) {
+			this.wasCut = false;
+			this.onBack();
+		}
 		this.wasSent = true;
 		if (!this.responseId) {
 			return { type: 'response.create', stream_id: this.lane, ...this.#body };

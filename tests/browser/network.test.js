@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { random } from '../lib/random.js';
 import { after, before, test } from '../lib/test.js';
-import { gate } from '../lib/upstream.js';
+import { gate, reply } from '../lib/upstream.js';
 import { flows, Stand, UNREACHABLE, wordsOf } from './browser.js';
 
 const { integer, pick } = random('network');
@@ -166,6 +166,24 @@ test('a line that fails again and again, at random words and in random ways: eve
 	await visitor.idle();
 	assert.deepEqual(await visitor.kept(), [['you', 'bad line'], ['answer', words.join(' ')]]);
 	assert.equal(stand.upstream.asked('bad line').length, 1);
+	visitor.wasCalm({ except: [UNREACHABLE] });
+	await visitor.context.close();
+});
+
+test('a break while the model is silent is told, and forgotten when it is mended', async () => {
+	const visitor = await stand.user('emmy');
+	const held = gate();
+	stand.upstream.on('think long', reply.pauses('Well, ', held, 'yes.'));
+	await visitor.send('think long');
+	await visitor.reads('Well,');
+	stand.relay.cut();
+	await visitor.notes('The connection was lost');
+	stand.relay.mend();
+	await visitor.lastAnswer.locator('.note').waitFor({ state: 'detached' });
+	await visitor.ready();
+	held.open();
+	await visitor.reads('Well, yes.');
+	await visitor.idle();
 	visitor.wasCalm({ except: [UNREACHABLE] });
 	await visitor.context.close();
 });

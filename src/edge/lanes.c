@@ -138,13 +138,6 @@ static int check_start(struct session *session, struct api_error *error) {
 	return 0;
 }
 
-static void refuse(struct session *session, const char *tag, const struct api_error *error) {
-	outlet_error(session, tag, error);
-	if (error->code == API_INVALID_KEY) {
-		outlet_close(session, CLOSE_POLICY, "the credential is not valid any more");
-	}
-}
-
 static int create(struct lane *lane, struct request *request, struct api_error *error) {
 	struct session *session = lane->session;
 	struct engine *engine = session->edge->deps.engine;
@@ -190,11 +183,11 @@ static void start(struct lane *lane, struct turn_wish *wish) {
 	struct api_error error;
 	if (check_start(session, &error)) {
 		request_free(&wish->request);
-		refuse(session, lane->tag, &error);
+		outlet_refuse(session, lane->tag, &error);
 		return;
 	}
 	if (wish->resume_id[0] ? resume(lane, wish, &error) : create(lane, &wish->request, &error)) {
-		refuse(session, lane->tag, &error);
+		outlet_refuse(session, lane->tag, &error);
 		return;
 	}
 	stream_open(&lane->stream, session, lane->tag, &sink);
@@ -265,7 +258,7 @@ static void on_refused(struct stream *stream, const struct api_error *error) {
 	if (lane->continues_latest) {
 		forget(lane);
 	}
-	refuse(lane->session, lane->tag, error);
+	outlet_refuse(lane->session, lane->tag, error);
 	become_free(lane);
 }
 
@@ -300,7 +293,7 @@ void lanes_add(struct session *session, const char *tag, struct turn_wish *wish)
 	/* What could not start now won't be able to later: said at once. */
 	if (!lane || check_start(session, &error) || wait_turn(lane, wish, &error)) {
 		request_free(&wish->request);
-		refuse(session, tag, &error);
+		outlet_refuse(session, tag, &error);
 	}
 }
 

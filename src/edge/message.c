@@ -14,7 +14,7 @@ struct message {
 
 void message_refuse(struct session *session, const char *tag, const struct api_error *error) {
 	struct edge *edge = session->edge;
-	outlet_error(session, tag, error);
+	outlet_refuse(session, tag, error);
 	/* Mistakes cost requests; only who goes on after the requests are used up is a nuisance. */
 	if (error->code != API_RATE_LIMITED) {
 		return;

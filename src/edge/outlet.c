@@ -76,6 +76,13 @@ void outlet_error(struct session *session, const char *tag, const struct api_err
 	log_info(&session->connection->log, "error told", LOG_S("code", api_error_row(error->code)->code));
 }
 
+void outlet_refuse(struct session *session, const char *tag, const struct api_error *error) {
+	outlet_error(session, tag, error);
+	if (error->code == API_INVALID_KEY) {
+		outlet_close(session, CLOSE_POLICY, "the credential is not valid any more");
+	}
+}
+
 void outlet_take_kept(struct session *session, struct buf *out) {
 	if (session->control.length > 0) {
 		buf_append_str(out, buf_str(&session->control));

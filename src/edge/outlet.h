@@ -18,6 +18,8 @@ int outlet_write(struct session *session, struct buf *out);
 void outlet_send(struct session *session, struct str json);
 /* `tag` marks the lane that the error is about (see stream.h); "" for none. */
 void outlet_error(struct session *session, const char *tag, const struct api_error *error);
+/* The same; and closes if it says that the client's credential is not valid any more. */
+void outlet_refuse(struct session *session, const char *tag, const struct api_error *error);
 /* Puts JSON members before the final brace of what stands at the end of `out`. */
 void outlet_tag(struct buf *out, const char *tag);
 /* Appends what was kept to `out`. */

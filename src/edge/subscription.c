@@ -97,9 +97,20 @@ static size_t count_unread(const struct session *session) {
 	return count;
 }
 
+/* Asked again before each turn, as for one of its own. */
+static int check_credential(const struct session *session, struct api_error *error) {
+	return auth_recheck(session->edge->deps.auth, &session->who) ? api_error_set(error, API_INVALID_KEY, NULL, NULL)
+								     : 0;
+}
+
 static void follow(struct subscription *subscription, struct response *response) {
 	struct session *session = subscription->session;
+	struct api_error error;
 	if (session->closing || lanes_show(session, response)) {
+		return;
+	}
+	if (check_credential(session, &error)) {
+		outlet_refuse(session, "", &error);
 		return;
 	}
 	if (count_unread(session) >= UNREAD_MAX) {
@@ -200,6 +211,9 @@ static void on_found(void *arg, const struct err *err) {
 int subscription_add(struct session *session, struct str conversation, struct api_error *error) {
 	const struct subscription *old = find(session, conversation);
 	char id[ID_SIZE];
+	if (check_credential(session, error)) {
+		return -1;
+	}
 	if (old && old->op) {
 		return 0;
 	}

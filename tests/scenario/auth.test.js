@@ -101,6 +101,27 @@ test('an open connection loses its right to new turns with its key; a running an
 	chat.drop();
 });
 
+test('an open connection loses its right to watch with its key, too', async () => {
+	const [lost, kept] = [await newKey('grace'), await newKey('grace')];
+	const phone = await connect(stage.server, { key: lost.key });
+	const other = await connect(stage.server, { key: lost.key });
+	const desk = await connect(stage.server, { key: kept.key });
+	const { response } = await desk.turn('before');
+	const watch = { type: 'sluice:conversation.subscribe', conversation: response.conversation.id };
+	phone.send(watch);
+	await phone.type('sluice:conversation.subscribed');
+	await stage.server.ctl('key', 'revoke', lost.id);
+	await desk.turn({ input: 'after', previous_response_id: response.id });
+	other.send(watch);
+	for (const chat of [phone, other]) {
+		assert.equal((await chat.closed).code, 1008);
+		checkError(chat.events.at(-1), { status: 401, code: 'invalid_api_key' });
+	}
+	assert.deepEqual(phone.events.map((event) => event.type), ['sluice:conversation.subscribed', 'error']);
+	assert.equal(other.events.length, 1);
+	await desk.close();
+});
+
 test('keys survive a restart, revoked ones stay revoked', async (t) => {
 	const server = await startServer({ upstream: stage.upstream });
 	t.after(() => server.remove());

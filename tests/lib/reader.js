@@ -233,12 +233,10 @@ export class Device {
 	cut(how) {
 		this.readings.forEach((reading) => reading.finish());
 		this.over = true;
-		this.resume();
 		this.watchers.forEach((watcher) => watcher());
 		if (how === 'close') {
+			this.resume();
 			this.socket.close(1000);
-		} else if (how === 'reset' && this.socket._socket) {
-			this.socket._socket.resetAndDestroy();
 		} else {
 			this.socket.terminate();
 		}
@@ -320,13 +318,9 @@ export class Stream {
 		this.response?.resume();
 	}
 
-	cut(how) {
+	cut() {
 		this.over = true;
 		this.reading.finish();
-		if (how === 'reset' && this.request.socket) {
-			this.request.socket.resetAndDestroy();
-		} else {
-			this.request.destroy();
-		}
+		this.request.destroy();
 	}
 }

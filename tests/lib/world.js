@@ -139,7 +139,13 @@ class Play {
 		if (!reading || reading.over) {
 			return;
 		}
-		const lost = reading.device.readings?.slice() ?? [reading];
+		const lost = reading.device.readings ?? [reading];
+		if (how === 'reset') {
+			// What comes from now on is not read: then the kernel resets the connection that is closed.
+			reading.device.pause();
+			await turn();
+			await turn();
+		}
 		reading.device.cut(how);
 		for (const { answer } of lost) {
 			// Nobody else may read what is not stored: its upstream is stopped.

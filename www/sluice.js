@@ -76,7 +76,7 @@ export class Connection {
 	#asking = null;
 	#pulse = new Pulse({
 		patience: () => this.#patience(),
-		ask: () => this.#say({ type: 'response.cancel', stream_id: PROBE }),
+		ask: () => this.#say({ type: 'sluice:ping', stream_id: PROBE }),
 		giveUp: () => this.#giveUp(CLOSE_SILENT, 'no answer'),
 	});
 
@@ -243,7 +243,9 @@ export class Connection {
 	#received(data) {
 		this.#pulse.heard();
 		const event = JSON.parse(data);
-		if (event.type === 'error') {
+		if (event.stream_id === PROBE) {
+			this.#pulse.answered(); // by a pong, or by a refusal: either is a sign of life
+		} else if (event.type === 'error') {
 			this.#refused(event, new SluiceError(event.error ?? {}, event.status));
 		} else if (event.type === 'sluice:conversation.subscribed') {
 			this.#answered(event.conversation);
@@ -259,10 +261,6 @@ export class Connection {
 	}
 
 	#refused(event, error) {
-		if (event.stream_id === PROBE) {
-			this.#pulse.answered();
-			return;
-		}
 		this.#closing ||= CLOSING.has(error.code);
 		const turn = event.stream_id && this.#find((other) => other.lane === event.stream_id);
 		if (turn && !turn.heard) {

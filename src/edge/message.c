@@ -146,6 +146,20 @@ static void on_unsubscribe(struct session *session, const struct message *messag
 	}
 }
 
+/* A browser can't send WebSocket pings of its own: this one is answered where it can hear it. */
+static void on_ping(struct session *session, const struct message *message) {
+	struct buf *event = &session->edge->event;
+	if (charge(session, message->tag)) {
+		return;
+	}
+	buf_clear(event);
+	buf_append_text(event, "{\"type\":\"sluice:pong\"}");
+	outlet_tag(event, message->tag);
+	if (!event->failed) {
+		outlet_send(session, buf_str(event));
+	}
+}
+
 /* Codex tells what it has processed; nobody asked. */
 static void on_processed(struct session *session, const struct message *message) {
 	(void)session;
@@ -163,6 +177,7 @@ static const struct {
 	{"sluice:response.resume", on_resume},
 	{"sluice:conversation.subscribe", on_subscribe},
 	{"sluice:conversation.unsubscribe", on_unsubscribe},
+	{"sluice:ping", on_ping},
 };
 
 static int read_tag(struct message *message, struct api_error *error) {

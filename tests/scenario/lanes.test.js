@@ -133,6 +133,21 @@ test('a cancel without an id stops what runs in its lane, and nothing else', asy
 	await chat.close();
 });
 
+test('a ping is answered, in its lane if it names one, while a turn runs', async () => {
+	const chat = await stage.chat();
+	const held = gate();
+	stage.upstream.on('during pings', reply.pauses('begun', held));
+	const turn = chat.begin({ input: 'during pings' });
+	await turn.created;
+	chat.send({ type: 'sluice:ping' });
+	assert.deepEqual(await chat.type('sluice:pong'), { type: 'sluice:pong' });
+	chat.send({ type: 'sluice:ping', stream_id: 'probe' });
+	assert.deepEqual(await chat.wait(inLane('probe')), { type: 'sluice:pong', stream_id: 'probe' });
+	held.open();
+	await turn.end;
+	await chat.close();
+});
+
 test('what is not stored continues from any lane; only a failure in its own lane makes it forgotten', async () => {
 	const chat = await stage.chat();
 	const turn = async (lane, input, previous_response_id) => {

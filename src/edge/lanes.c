@@ -241,10 +241,21 @@ static void become_free(struct lane *lane) {
 	start_next(lane->session);
 }
 
+/* Resumed behind its terminal event: a client that waits for more has to hear that there is none. */
+static void tell_nothing_follows(const struct lane *lane) {
+	struct api_error error;
+	api_error_set(&error, API_INVALID_VALUE, "starting_after",
+		      "The response ended with event %u; nothing follows it.", lane->stream.cursor.next - 1);
+	outlet_error(lane->session, lane->tag, &error);
+}
+
 static void on_ended(struct stream *stream) {
 	struct lane *lane = container_of(stream, struct lane, stream);
 	struct session *session = lane->session;
 	const struct response *response = stream->cursor.response;
+	if (stream->events == 0) {
+		tell_nothing_follows(lane);
+	}
 	log_info(&session->connection->log, "turn ended", LOG_S("response", response_id(response)),
 		 LOG_S("status", response_status_name(response_status(response))), LOG_I("events", stream->events),
 		 LOG_I("us", edge_now_us(session->edge) - lane->turn_started_us), LOG_S("user", session->who.user));

@@ -114,6 +114,7 @@ test('a resume that cannot be is a clear error, and the socket lives on', async 
 	const stranger = await stage.chat({ key: await stage.server.createKey('stranger') });
 	const wrong = [
 		[chat, { response_id: response.id, starting_after: events.length }, { status: 400, code: 'invalid_value', param: 'starting_after' }],
+		[chat, { response_id: response.id, starting_after: events.length - 1 }, { status: 400, code: 'invalid_value', param: 'starting_after' }],
 		[chat, { response_id: response.id, starting_after: -1 }, { status: 400, code: 'invalid_value', param: 'starting_after' }],
 		[chat, { response_id: response.id, starting_after: 'x' }, { status: 400, code: 'invalid_type', param: 'starting_after' }],
 		[chat, {}, { status: 400, code: 'missing_required_parameter', param: 'response_id' }],

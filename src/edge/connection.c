@@ -214,19 +214,19 @@ static bool is_stuck(const struct connection *connection) {
 }
 
 /* Bytes, or the client's end of the connection: either way the socket is readable. */
-static bool input_waits(const struct connection *connection) {
+bool connection_input_waits(const struct connection *connection) {
 	char byte;
 	return recv(lws_get_socket_fd(connection->wsi), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
 }
 
 bool connection_is_newcomer(const struct connection *connection) {
 	bool idle = connection->wsi && !connection->exchange && !connection->session && !connection->finishing;
-	return idle && !connection->lingering && (!connection->asked || input_waits(connection));
+	return idle && !connection->lingering && (!connection->asked || connection_input_waits(connection));
 }
 
 static void on_drain_check(struct connection *connection) {
 	bool stuck = is_stuck(connection);
-	if (edge_now_us(connection->edge) >= connection->drain_by_us || (stuck && input_waits(connection))) {
+	if (edge_now_us(connection->edge) >= connection->drain_by_us || (stuck && connection_input_waits(connection))) {
 		connection_time_out(connection);
 	} else if (stuck || connection->finishing || connection_is_blocked(connection)) {
 		connection_set_deadline(connection, DRAIN_CHECK_MS, on_drain_check);

@@ -74,6 +74,8 @@ void connection_resume(struct connection *connection);
 /* Has the kernel end the connection when what was sent is not acknowledged for so long: a peer that is gone without a word.
  * The same for a peer that takes nothing. */
 void connection_expect_acknowledgement(const struct connection *connection, int64_t ms);
+/* Whether the client has sent something that nobody has read, or has closed its end. */
+bool connection_input_waits(const struct connection *connection);
 /* Whether the socket still owes us what was written earlier. */
 bool connection_is_blocked(const struct connection *connection);
 

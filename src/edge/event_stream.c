@@ -66,6 +66,7 @@ static bool fill(struct exchange *exchange, struct buf *out) {
 static int write_batch(struct exchange *exchange, struct buf *out) {
 	struct connection *connection = exchange->connection;
 	size_t length = out->length - LWS_HEADROOM;
+	connection_resume(connection);
 	if (out->failed || lws_write(connection->wsi, (unsigned char *)out->data + LWS_HEADROOM, length,
 				     LWS_WRITE_HTTP) < (int)length) {
 		exchange_free(exchange);
@@ -87,11 +88,20 @@ static void await_silence(struct exchange *exchange) {
 	} else if (connection->on_deadline != on_silence) {
 		connection_set_deadline(connection, interval_ms, on_silence);
 	}
+	exchange_wait(exchange);
 }
 
-/* The reader lags: libwebsockets says when it has taken something. */
+/* The reader lags: libwebsockets says when it has taken something. It can't be paused meanwhile; so who sends instead of
+ * reading, or closes, is let go where that would not be read (lws.h). */
 static void await_reader(struct exchange *exchange) {
-	connection_set_deadline(exchange->connection, exchange->edge->options.idle_timeout_ms, connection_time_out);
+	struct connection *connection = exchange->connection;
+	if (exchange->is_read_on) {
+		connection_set_deadline(connection, exchange->edge->options.idle_timeout_ms, connection_time_out);
+	} else if (connection_input_waits(connection)) {
+		connection_time_out(connection);
+	} else {
+		connection_await_drain(connection);
+	}
 }
 
 static void pump(struct exchange *exchange) {

@@ -188,6 +188,26 @@ test('out of descriptors the server neither spins nor floods its log, and recove
 	await server.stop();
 });
 
+test('who sends to an event stream that it follows, or leaves it in a silence, does not make the server spin', async (t) => {
+	const { upstream, server, key } = await own(t, { settings: { limits: { ping_interval: '200ms' } } });
+	upstream.on('silence', reply.stalls('a word'));
+	const chat = await connect(server, { key });
+	const { id } = await chat.begin({ input: 'silence' }).created;
+	for (const spoil of [(wire) => wire.write('GET / HTTP/1.1\r\n'), (wire) => wire.socket.end()]) {
+		const wire = await dial(server);
+		wire.write(`GET /v1/responses/${id}?stream=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\n\r\n`);
+		await wire.read(/output_text\.delta/);
+		spoil(wire);
+		const ticks = await cpuTicks(server.child.pid);
+		let pings = 5;
+		await new Promise((resolve) => chat.socket.on('ping', () => --pings === 0 && resolve()));
+		const spent = (await cpuTicks(server.child.pid)) - ticks;
+		assert.ok(spent < 50, `${spent} of 100 ticks: the loop spins`);
+		wire.drop();
+	}
+	chat.drop();
+});
+
 const residentKiB = async (pid) => Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))[1]);
 
 test('what a reader does not read is not kept for it encoded', async (t) => {

@@ -163,9 +163,12 @@ check-%:
 # --- install ------------------------------------------------------------------------------------------------------
 #: make install   DESTDIR and PREFIX are honoured
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/sluice/www $(DESTDIR)$(SYSCONFDIR)/sluice $(DESTDIR)$(UNITDIR)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/sluice/www $(DESTDIR)$(SYSCONFDIR)/sluice $(DESTDIR)$(UNITDIR) \
+		$(DESTDIR)$(PREFIX)/share/doc/sluice/docs
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	cp -R www/. $(DESTDIR)$(PREFIX)/share/sluice/www
+	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/sluice
+	install -m 644 docs/* $(DESTDIR)$(PREFIX)/share/doc/sluice/docs
 	for unit in sluiced.service sluiced.socket; do \
 		sed 's|@PREFIX@|$(PREFIX)|g' systemd/$$unit > $(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
 	done

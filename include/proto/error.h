@@ -141,7 +141,8 @@ const struct api_error_row *api_error_row(enum api_error_code code);
 /* The code of this name; API_OK when there is none. */
 enum api_error_code api_error_named(struct str name);
 
-/* Fills it, with retry_after_ms -1 and no limit state; returns -1. `param` may be NULL; `format` NULL takes the cause. */
+/* Fills it, with retry_after_ms -1 and no limit state; returns -1. `param` may be NULL; `format` NULL takes the cause and
+ * the cure. */
 int api_error_set(struct api_error *error, enum api_error_code code, const char *param, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 

@@ -28,12 +28,14 @@ enum api_error_code api_error_named(struct str name) {
 int api_error_set(struct api_error *error, enum api_error_code code, const char *param, const char *format, ...) {
 	*error = (struct api_error){.code = code, .retry_after_ms = -1};
 	str_copy_cut(error->param, sizeof error->param, str_of(param));
-	if (!format) {
-		str_copy_cut(error->message, sizeof error->message, str_of(api_error_row(code)->cause));
-		return -1;
-	}
 	/* Room for one character more than is kept, so that the cut never splits it. */
 	char text[sizeof error->message + 4];
+	if (!format) {
+		const struct api_error_row *row = api_error_row(code);
+		snprintf(text, sizeof text, "%s %s", row->cause, row->cure);
+		str_copy_cut(error->message, sizeof error->message, str_of(text));
+		return -1;
+	}
 	va_list args;
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);

@@ -63,7 +63,7 @@ static void test_set(void **state) {
 	struct api_error error;
 	memset(&error, 0xAA, sizeof error);
 	assert_int_equal(api_error_set(&error, API_NOT_FOUND, NULL, NULL), -1);
-	assert_api_error(&error, API_NOT_FOUND, "", "No such path.");
+	assert_api_error(&error, API_NOT_FOUND, "", "No such path. See the table of endpoints.");
 	assert_int_equal(error.retry_after_ms, -1);
 	assert_false(error.requests.known);
 	api_error_set(&error, API_INVALID_TYPE, "input[3]", "%s must be %d", "input[3]", 7);

@@ -30,7 +30,7 @@ void api_ready(struct exchange *exchange) {
 	if (edge->draining) {
 		reply_state(exchange, 503, "draining", upstream);
 	} else if (conversations_health(edge->deps.conversations, &err)) {
-		reply_state(exchange, 503, "storage_failed", upstream);
+		reply_state(exchange, 503, err.code == ERR_FULL ? "storage_full" : "storage_failed", upstream);
 	} else {
 		reply_state(exchange, 200, engine_upstream_known(edge->deps.engine) ? "ok" : "degraded", upstream);
 	}

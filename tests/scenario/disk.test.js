@@ -116,7 +116,8 @@ test('a disk that fills in mid-stream stops no stream, and is told: readyz, metr
 	gates[1].open();
 	await saw(client, 'two ');
 	await eventually(() => metric('sluice_checkpoint_failures_total'), (count) => count >= 3);
-	assert.equal((await server.fetch('/readyz')).status, 503);
+	const ready = await server.fetch('/readyz');
+	assert.deepEqual([ready.status, (await ready.json()).status], [503, 'storage_full']);
 	assert.equal(server.log.filter((line) => line.response === id && /^checkpoint failed/.test(line.event)).length, 1);
 	assert.ok(server.log.filter(({ event }) => event === 'store write failed').length <= 2, 'not a line for each failure');
 	// Freed before the end, it costs nothing.

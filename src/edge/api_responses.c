@@ -207,6 +207,15 @@ void api_response_delete(struct exchange *exchange) {
 
 /* --- POST /v1/responses/{id}/cancel ------------------------------------------------------------------------------- */
 
+/* It never runs again, so SDKs, which repeat after a 409, are told not to. */
+static void refuse_ended(struct exchange *exchange) {
+	struct api_error error;
+	api_error_set(&error, API_RESPONSE_NOT_ACTIVE, "response_id",
+		      "The response has ended. GET /v1/responses/{id} has its state.");
+	exchange->no_retry = true;
+	reply_error(exchange, &error);
+}
+
 /* Not live: either it has ended, or there is none of this id. */
 static void on_cancel_read(void *arg, struct stored_response *stored, const struct err *err) {
 	struct exchange *exchange = arg;
@@ -216,7 +225,7 @@ static void on_cancel_read(void *arg, struct stored_response *stored, const stru
 		return;
 	}
 	stored_response_free(&stored);
-	reply_code(exchange, API_RESPONSE_NOT_ACTIVE);
+	refuse_ended(exchange);
 }
 
 void api_response_cancel(struct exchange *exchange) {
@@ -231,7 +240,7 @@ void api_response_cancel(struct exchange *exchange) {
 		return;
 	}
 	if (response_ended(live)) {
-		reply_code(exchange, API_RESPONSE_NOT_ACTIVE);
+		refuse_ended(exchange);
 		return;
 	}
 	cursor_open(&exchange->cursor, live, 0, &waiting_sink, exchange);

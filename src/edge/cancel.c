@@ -24,7 +24,8 @@ int cancel_response(struct session *session, struct str id) {
 
 static void tell_ended(struct session *session, const char *tag) {
 	struct api_error error;
-	api_error_set(&error, API_RESPONSE_NOT_ACTIVE, "response_id", "The response has ended.");
+	api_error_set(&error, API_RESPONSE_NOT_ACTIVE, "response_id",
+		      "The response has ended. GET /v1/responses/{id} has its state.");
 	outlet_error(session, tag, &error);
 }
 

@@ -49,6 +49,8 @@ void request_free(struct request *request);
 /* The lane that a WebSocket message names with `stream_id`, 1 to 256 of [A-Za-z0-9_.-]; "" when it names none. -1 with
  * INVALID_STREAM_ID for anything else. */
 int request_stream_id(const struct json *message, char stream_id[static STREAM_ID_SIZE], struct api_error *error);
+/* "colour is not a known field", of a message; returns -1 */
+int request_unknown_field(struct api_error *error, struct str name);
 /* An idempotency key: 1 to 255 visible ASCII characters. -1 with an error that names `param`. */
 int request_read_key(struct str text, const char *param, char key[static REQUEST_KEY_SIZE], struct api_error *error);
 /* Appends what the request asks for, in one form for both transports: not how it wants to hear the answer, and not the

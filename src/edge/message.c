@@ -166,19 +166,46 @@ static void on_processed(struct session *session, const struct message *message)
 	(void)message;
 }
 
-static const struct {
-	const char *type;
+/* `fields`: what a message may have beside type and stream_id. */
+struct message_type {
+	const char *name;
 	void (*handle)(struct session *session, const struct message *message);
-} types[] = {
-	{"response.create", on_create},
-	{"response.cancel", on_cancel},
-	{"response.processed", on_processed},
-	{"sluice:response.cancel", on_cancel},
-	{"sluice:response.resume", on_resume},
-	{"sluice:conversation.subscribe", on_subscribe},
-	{"sluice:conversation.unsubscribe", on_unsubscribe},
-	{"sluice:ping", on_ping},
+	bool any_field; /* its handler looks at the fields, or nobody does */
+	const char *fields[2];
 };
+
+static const struct message_type types[] = {
+	{"response.create", on_create, true, {NULL}},
+	{"response.cancel", on_cancel, false, {"response_id"}},
+	{"response.processed", on_processed, true, {NULL}},
+	{"sluice:response.cancel", on_cancel, false, {"response_id"}},
+	{"sluice:response.resume", on_resume, false, {"response_id", "starting_after"}},
+	{"sluice:conversation.subscribe", on_subscribe, false, {"conversation"}},
+	{"sluice:conversation.unsubscribe", on_unsubscribe, false, {"conversation"}},
+	{"sluice:ping", on_ping, false, {NULL}},
+};
+
+static bool has_field(const struct message_type *type, struct str name) {
+	if (type->any_field || str_is(name, "type") || str_is(name, "stream_id")) {
+		return true;
+	}
+	for (size_t i = 0; i < sizeof type->fields / sizeof type->fields[0]; i++) {
+		if (type->fields[i] && str_is(name, type->fields[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A misspelt starting_after, ignored, would send text a second time. */
+static int check_fields(const struct message_type *type, const struct json *message, struct api_error *error) {
+	for (const struct json *member = json_first(message); member; member = json_next(member)) {
+		if (!has_field(type, json_key(member))) {
+			return request_unknown_field(error, json_key(member));
+		}
+	}
+	return 0;
+}
 
 static int read_tag(struct message *message, struct api_error *error) {
 	char stream_id[STREAM_ID_SIZE];
@@ -188,6 +215,15 @@ static int read_tag(struct message *message, struct api_error *error) {
 	}
 	lane_tag(message->tag, stream_id);
 	return 0;
+}
+
+static void handle(struct session *session, const struct message_type *type, const struct message *message) {
+	struct api_error error;
+	if (check_fields(type, message->json, &error)) {
+		refuse_garbage(session, message->tag, &error);
+		return;
+	}
+	type->handle(session, message);
 }
 
 static void dispatch(struct session *session, struct message *message) {
@@ -203,8 +239,8 @@ static void dispatch(struct session *session, struct message *message) {
 			      json_type_name(json_type(type)));
 	} else if (read_tag(message, &error) == 0) {
 		for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-			if (str_is(json_str(type), types[i].type)) {
-				types[i].handle(session, message);
+			if (str_is(json_str(type), types[i].name)) {
+				handle(session, &types[i], message);
 				return;
 			}
 		}

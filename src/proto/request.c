@@ -427,10 +427,15 @@ int request_stream_id(const struct json *message, char stream_id[static STREAM_I
 		return 0;
 	}
 	if (json_type(value) != JSON_STRING || !is_stream_id(json_str(value))) {
-		return api_error_set(error, API_INVALID_STREAM_ID, "stream_id", NULL);
+		return api_error_set(error, API_INVALID_STREAM_ID, "stream_id",
+				     "stream_id must be a string of 1 to 256 characters out of A-Z a-z 0-9 _ . and -");
 	}
 	str_copy_cut(stream_id, STREAM_ID_SIZE, json_str(value));
 	return 0;
+}
+
+int request_unknown_field(struct api_error *error, struct str name) {
+	return field_unknown(error, "", name);
 }
 
 void request_free(struct request *request) {

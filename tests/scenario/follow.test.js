@@ -117,6 +117,7 @@ test('subscriptions that cannot be are clear errors', async () => {
 		[chat, 'subscribe', { conversation: 'conv_unknown' }, { status: 404, code: 'conversation_not_found', param: 'conversation' }],
 		[chat, 'subscribe', { conversation: 'x'.repeat(500) }, { status: 404, code: 'conversation_not_found', param: 'conversation' }],
 		[chat, 'subscribe', {}, { status: 400, code: 'missing_required_parameter', param: 'conversation' }],
+		[chat, 'subscribe', { conversation_id: conversation }, { status: 400, code: 'unknown_parameter', param: 'conversation_id' }],
 		[chat, 'subscribe', { conversation: 7 }, { status: 400, code: 'invalid_type', param: 'conversation' }],
 		[chat, 'unsubscribe', { conversation }, { status: 404, code: 'conversation_not_found', param: 'conversation' }],
 	];

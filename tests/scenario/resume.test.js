@@ -117,6 +117,7 @@ test('a resume that cannot be is a clear error, and the socket lives on', async 
 		[chat, { response_id: response.id, starting_after: events.length - 1 }, { status: 400, code: 'invalid_value', param: 'starting_after' }],
 		[chat, { response_id: response.id, starting_after: -1 }, { status: 400, code: 'invalid_value', param: 'starting_after' }],
 		[chat, { response_id: response.id, starting_after: 'x' }, { status: 400, code: 'invalid_type', param: 'starting_after' }],
+		[chat, { response_id: response.id, start_after: 3 }, { status: 400, code: 'unknown_parameter', param: 'start_after' }],
 		[chat, {}, { status: 400, code: 'missing_required_parameter', param: 'response_id' }],
 		[chat, { response_id: 7 }, { status: 400, code: 'invalid_type', param: 'response_id' }],
 		[chat, { response_id: 'resp_unknown' }, { status: 404, code: 'response_not_found', param: 'response_id' }],

@@ -302,7 +302,20 @@ test('cancelling an id that nobody knows, or a response that has ended, is an er
 	checkError(await chat.nextError(), { status: 409, code: 'response_not_active' });
 	chat.send({ type: 'response.cancel' });
 	checkError(await chat.nextError(), { status: 400, code: 'missing_required_parameter', param: 'response_id' });
+	chat.send({ type: 'response.cancel', id: response.id });
+	checkError(await chat.nextError(), { status: 400, code: 'unknown_parameter', param: 'id' });
 	assert.equal((await chat.turn('still here')).text, 'You said: still here');
+	await chat.close();
+});
+
+test('cancelling a response over HTTP that has ended is refused for good, and SDKs are told so', async () => {
+	const chat = await stage.chat();
+	const { response } = await chat.turn('over before the cancel');
+	const answer = await stage.fetch(`/v1/responses/${response.id}/cancel`, { method: 'POST' });
+	assert.equal(answer.status, 409);
+	assert.equal(answer.headers.get('x-should-retry'), 'false');
+	const { error } = await answer.json();
+	assert.deepEqual([error.code, error.param], ['response_not_active', 'response_id']);
 	await chat.close();
 });
 

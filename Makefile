@@ -47,6 +47,7 @@ UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/tes
 .SECONDARY:
 
 all: $(PROGRAMS)
+	@:
 
 help:
 	@sed -n 's/^#: //p' Makefile

@@ -42,6 +42,8 @@ struct conversation *conversation_start(struct conversations *module, const char
 struct conversation *conversation_hold(struct conversation *conversation);
 void conversation_release(struct conversation **conversation);
 const char *conversation_id(const struct conversation *conversation);
+/* How often something of it was deleted while it was open: a turn remembered from before may hold what is gone. */
+uint32_t conversation_deletions(const struct conversation *conversation);
 
 /* Opens the conversation that a stored response belongs to and rebuilds its turns, root first, up to that response.
  * `turn` and `conversation` are the callee's references. ERR_NOT_FOUND: no such response of this owner; ERR_CONFLICT: it

@@ -36,6 +36,9 @@ void http_allow(uint32_t allowed, char *text, size_t size);
 /* The value of a query parameter, percent-decoded into `out`: 0, or 1 when it is absent, or -1 when it is malformed (bad
  * escape, too long, NUL, invalid UTF-8). The first wins; names are compared decoded. */
 int http_query_get(struct str query, const char *name, char *out, size_t size);
+/* The name of the first parameter that is none of `known` (its last element is NULL), decoded as far as `out` takes it: 0,
+ * or 1 when there is none. */
+int http_query_unknown(struct str query, const char *const *known, char *out, size_t size);
 /* Percent-decodes a path segment; -1 as above, and for an encoded '/'. */
 int http_segment_decode(struct str segment, char *out, size_t size);
 

@@ -114,6 +114,7 @@ static void on_read_to_delete(void *owner, struct store_snapshot *snapshot, cons
 		goto fail;
 	}
 	c->pending++;
+	c->deletions++;
 	store_snapshot_free(&snapshot);
 	return;
 
@@ -156,6 +157,7 @@ static int delete_thread(struct conversation_op *op, const struct store_snapshot
 		goto no_memory;
 	}
 	op->conversation->pending++;
+	op->conversation->deletions++;
 	thread_forget(op->conversation);
 	return 0;
 

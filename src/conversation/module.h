@@ -27,6 +27,7 @@ struct conversation {
 	 * read anew, once no write is under way. */
 	bool stale;
 	uint32_t pending;         /* writes under way */
+	uint32_t deletions;       /* handed over so far */
 	struct store_op *reading; /* of the head; holds the thread */
 	struct list waiting;      /* struct conversation_op: writes that wait for it */
 };

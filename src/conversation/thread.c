@@ -99,6 +99,10 @@ const char *conversation_id(const struct conversation *conversation) {
 	return conversation->id;
 }
 
+uint32_t conversation_deletions(const struct conversation *conversation) {
+	return conversation->deletions;
+}
+
 struct conversation *conversation_start(struct conversations *module, const char *owner, struct err *err) {
 	int64_t now_ms = clock_wall_ms(module->deps.clock);
 	char id[ID_SIZE];

@@ -15,8 +15,9 @@ struct lane {
 	uint32_t waiting;      /* turns of this lane */
 	bool continues_latest; /* the running turn's parent is this lane's latest */
 	int64_t turn_started_us;
-	struct turn *latest;                      /* the last finished one; NULL if none */
-	struct conversation *latest_conversation; /* NULL when it is not stored */
+	struct turn *latest;                       /* the last finished one; NULL if none */
+	struct conversation *latest_conversation;  /* NULL when it is not stored */
+	uint32_t latest_deletions, turn_deletions; /* of its conversation, before that turn and the running one */
 	char tag[];
 };
 
@@ -138,6 +139,11 @@ static int check_start(struct session *session, struct api_error *error) {
 	return 0;
 }
 
+/* `otherwise`: when it is not stored. */
+static uint32_t deletions_of(const struct conversation *conversation, uint32_t otherwise) {
+	return conversation ? conversation_deletions(conversation) : otherwise;
+}
+
 static int create(struct lane *lane, struct request *request, struct api_error *error) {
 	struct session *session = lane->session;
 	struct engine *engine = session->edge->deps.engine;
@@ -148,6 +154,12 @@ static int create(struct lane *lane, struct request *request, struct api_error *
 		.log = &session->connection->log,
 	};
 	struct lane *parent = parent_id.length ? find_latest(session, parent_id) : NULL;
+	lane->turn_deletions = parent ? parent->latest_deletions : 0;
+	if (parent && deletions_of(parent->latest_conversation, parent->latest_deletions) != parent->latest_deletions) {
+		/* Something of it was deleted meanwhile: the store knows what is left. */
+		forget(parent);
+		parent = NULL;
+	}
 	if (parent) {
 		how.parent = parent->latest;
 		how.parent_conversation = parent->latest_conversation;
@@ -226,6 +238,10 @@ static void remember(struct lane *lane, const struct response *response) {
 		return;
 	}
 	struct conversation *conversation = response_conversation(response);
+	if (deletions_of(conversation, lane->turn_deletions) != lane->turn_deletions) {
+		forget(lane);
+		return;
+	}
 	turn_hold(turn);
 	if (conversation) {
 		conversation_hold(conversation);
@@ -233,6 +249,7 @@ static void remember(struct lane *lane, const struct response *response) {
 	forget(lane);
 	lane->latest = turn;
 	lane->latest_conversation = conversation;
+	lane->latest_deletions = lane->turn_deletions;
 }
 
 static void become_free(struct lane *lane) {

@@ -212,6 +212,9 @@ void reply_error(struct exchange *exchange, const struct api_error *error) {
 	if (exchange->limits.known) {
 		told.requests.known = false;
 	}
+	if (exchange->idempotency_key && strcmp(told.param, "idempotency_key") == 0) {
+		str_copy_cut(told.param, sizeof told.param, STR("Idempotency-Key")); /* as it is called over HTTP */
+	}
 	size_t count = api_error_headers(&told, rows);
 	for (size_t i = 0; i < count; i++) {
 		buf_printf(&headers, "%s: %s\r\n", rows[i].name, rows[i].value);
@@ -225,7 +228,7 @@ void reply_error(struct exchange *exchange, const struct api_error *error) {
 		http_allow(exchange->match.allowed, allow, sizeof allow);
 		buf_printf(&headers, "allow: %s\r\n", allow);
 	}
-	api_error_write_body(&body, error);
+	api_error_write_body(&body, &told);
 	/* Without memory the status alone must do. */
 	const char *lines = buf_text(&headers);
 	reply_send(exchange, &(struct reply){.status = row->status,

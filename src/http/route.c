@@ -128,6 +128,25 @@ int http_query_get(struct str query, const char *name, char *out, size_t size) {
 	return 1;
 }
 
+static bool is_known(struct str encoded, const char *const *known) {
+	while (*known && !name_is(encoded, *known)) {
+		known++;
+	}
+	return *known != NULL;
+}
+
+int http_query_unknown(struct str query, const char *const *known, char *out, size_t size) {
+	while (query.length > 0) {
+		struct str value = str_cut(&query, '&');
+		struct str key = str_cut(&value, '=');
+		if (key.length > 0 && !is_known(key, known)) {
+			decode(key, true, out, size);
+			return 0;
+		}
+	}
+	return 1;
+}
+
 int http_segment_decode(struct str segment, char *out, size_t size) {
 	if (decode(segment, false, out, size) != 0) {
 		return -1;

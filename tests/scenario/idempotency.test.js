@@ -129,7 +129,7 @@ test('the same key with another body is refused with a 409 that says not to retr
 		const answer = await ways.json(stage, 'reused', body);
 		assert.equal(answer.status, 409, when);
 		assert.equal(answer.headers.get('x-should-retry'), 'false');
-		const error = checkError(answer.response, { code: 'idempotency_key_reused', param: 'idempotency_key' });
+		const error = checkError(answer.response, { code: 'idempotency_key_reused', param: 'Idempotency-Key' });
 		assert.match(error.message, /another request/);
 		const other = await stage.chat();
 		other.send({ type: 'response.create', ...body, idempotency_key: 'reused' });
@@ -292,7 +292,7 @@ test('store: false: a repeat joins while it runs, and afterwards is told that th
 	const again = await ways.json(stage, 'unstored', body);
 	assert.equal(again.status, 409);
 	assert.equal(again.headers.get('x-should-retry'), 'false');
-	checkError(again.response, { code: 'idempotency_answer_not_kept', param: 'idempotency_key' });
+	checkError(again.response, { code: 'idempotency_answer_not_kept', param: 'Idempotency-Key' });
 	const other = await ways.json(stage, 'unstored', { ...body, store: true });
 	checkError(other.response, { code: 'idempotency_key_reused' });
 	assert.equal(asked('kept nowhere'), 1);

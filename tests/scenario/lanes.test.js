@@ -171,6 +171,24 @@ test('what is not stored continues from any lane; only a failure in its own lane
 	await chat.close();
 });
 
+test('what was deleted is not remembered: the model is not shown it again', async () => {
+	const chat = await stage.chat();
+	const first = await chat.turn('the first thing said');
+	const second = await chat.turn({ input: 'a secret to be deleted', previous_response_id: first.response.id });
+	const third = await chat.turn({ input: 'the third thing said', previous_response_id: second.response.id });
+	const gone = await stage.fetch(`/v1/responses/${second.response.id}`, { method: 'DELETE' });
+	assert.equal(gone.status, 200);
+	for (const parent of [third, second]) {
+		create(chat, 'go on without it', { previous_response_id: parent.response.id });
+		checkError(await chat.nextError(), { status: 404, code: 'previous_response_not_found' });
+	}
+	assert.deepEqual(stage.upstream.asked('go on without it'), []);
+	await chat.turn({ input: 'go on from the first', previous_response_id: first.response.id });
+	const [{ messages }] = stage.upstream.asked('go on from the first');
+	assert.deepEqual(messages.map(({ content }) => content), ['the first thing said', first.text, 'go on from the first']);
+	await chat.close();
+});
+
 test('a response that still runs cannot be continued from another lane, stored or not', async () => {
 	const chat = await stage.chat();
 	for (const store of [true, false]) {

@@ -148,6 +148,15 @@ test('a resume that cannot be is a clear error, and the socket lives on', async 
 	await stranger.close();
 });
 
+test('over HTTP a parameter that is none is refused by name, and what SDKs send is not', async () => {
+	const { id } = await (await stage.fetch('/v1/responses', { body: { input: 'asked for by name' } })).json();
+	const misspelt = await stage.fetch(`/v1/responses/${id}?stream=true&start_after=3`);
+	checkError({ status: misspelt.status, ...(await misspelt.json()) }, { status: 400, code: 'unknown_parameter', param: 'start_after' });
+	for (const query of ['?include[]=x', '?include=x', '?stream=true&include_obfuscation=false&starting_after=3']) {
+		assert.equal((await stage.fetch(`/v1/responses/${id}${query}`)).status, 200, query);
+	}
+});
+
 test('a resumed response does not take the place of the turn that the connection remembers', async () => {
 	const chat = await stage.chat();
 	const first = await chat.turn({ input: 'remember me', store: false });

@@ -125,6 +125,28 @@ static void assert_query(const char *query, const char *name, const char *expect
 	assert_string_equal(out, expected);
 }
 
+static void test_unknown_names(void **state) {
+	(void)state;
+	static const char *const known[] = {"stream", "include[]", NULL};
+	static const struct {
+		const char *query, *unknown; /* NULL: none */
+	} cases[] = {
+		{"", NULL},
+		{"stream=true&include%5B%5D=x&&stream", NULL},
+		{"strea=1", "strea"},
+		{"stream=1&streams=2", "streams"},
+		{"=x", NULL},
+		{"include=x", "include"},
+		{"st%72eam=1&st%61rt=2", "start"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char name[16] = "";
+		int none = http_query_unknown(str_of(cases[i].query), known, name, sizeof name);
+		assert_int_equal(none, cases[i].unknown ? 0 : 1);
+		assert_string_equal(name, cases[i].unknown ? cases[i].unknown : "");
+	}
+}
+
 static void test_query(void **state) {
 	(void)state;
 	assert_query("limit=20&order=desc", "limit", "20");
@@ -218,6 +240,7 @@ int main(void) {
 		cmocka_unit_test(test_allow),
 		cmocka_unit_test(test_query),
 		cmocka_unit_test(test_queries_without_it),
+		cmocka_unit_test(test_unknown_names),
 		cmocka_unit_test(test_malformed_values),
 		cmocka_unit_test(test_segments),
 		cmocka_unit_test(test_random_bytes),

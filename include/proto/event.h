@@ -47,18 +47,19 @@ struct response_view {
 /* Appends the response object (every field that ResponseResource requires). */
 void response_write(struct buf *out, const struct response_view *view);
 
-/* The events that carry a response. The status shown is the view's, but for a stopped one: the terminal event of a
- * CANCELLED response is response.incomplete and shows status incomplete (PROTOCOL.md). */
+/* What the events of a response say. What a delta is of, an item or part says: see event_name. The numbers are stored. */
 enum event_kind {
 	EVENT_CREATED,     /* response.created */
 	EVENT_IN_PROGRESS, /* response.in_progress */
 	EVENT_ITEM_ADDED,  /* response.output_item.added */
 	EVENT_PART_ADDED,  /* response.content_part.added */
-	EVENT_TEXT_DELTA,  /* response.output_text.delta */
-	EVENT_TEXT_DONE,   /* response.output_text.done */
+	EVENT_DELTA,       /* response.output_text.delta, response.function_call_arguments.delta … */
+	EVENT_DONE,        /* response.output_text.done … */
 	EVENT_PART_DONE,   /* response.content_part.done */
 	EVENT_ITEM_DONE,   /* response.output_item.done */
 	EVENT_TERMINAL,    /* response.completed, .incomplete or .failed, by status */
+	EVENT_ANNOTATION,  /* response.output_text.annotation.added */
+	EVENT_KIND_COUNT,
 };
 
 /* Where an event belongs. */
@@ -69,14 +70,26 @@ struct event_place {
 	const char *item_id; /* NULL for events of the whole response */
 };
 
+/* What came of a part's text. Only output text has logprobs. */
+struct event_delta {
+	enum part_kind part;
+	struct str text;
+	struct str logprobs;    /* JSON objects separated by commas; empty: none */
+	struct str obfuscation; /* padding of plain ASCII; empty: none */
+};
+
+/* The events that carry a response. The status shown is the view's, but for a stopped one: the terminal event of a
+ * CANCELLED response is response.incomplete and shows status incomplete (PROTOCOL.md). */
 void event_write_response(struct buf *out, enum event_kind kind, uint32_t sequence, const struct response_view *view);
-void event_write_item_added(struct buf *out, const struct event_place *place, enum item_role role);
+void event_write_item_added(struct buf *out, const struct event_place *place, const struct item *item);
 void event_write_item_done(struct buf *out, const struct event_place *place, const struct item *item);
-void event_write_part_added(struct buf *out, const struct event_place *place); /* an empty output_text */
-void event_write_part_done(struct buf *out, const struct event_place *place, struct str text);
-void event_write_text_delta(struct buf *out, const struct event_place *place, struct str delta); /* the hot one */
-void event_write_text_done(struct buf *out, const struct event_place *place, struct str text);
-/* The event's `type`, as SSE's `event:` line repeats it. */
-const char *event_name(enum event_kind kind, enum response_status status);
+void event_write_part_added(struct buf *out, const struct event_place *place, const struct part *part);
+void event_write_part_done(struct buf *out, const struct event_place *place, const struct part *part);
+void event_write_delta(struct buf *out, const struct event_place *place,
+		       const struct event_delta *delta); /* the hot one */
+void event_write_done(struct buf *out, const struct event_place *place, const struct part *part);
+void event_write_annotation(struct buf *out, const struct event_place *place, uint32_t index, struct str annotation);
+/* The event's `type`, as SSE's `event:` line repeats it. `part` is what a delta or its end is of. */
+const char *event_name(enum event_kind kind, enum response_status status, enum part_kind part);
 
 #endif

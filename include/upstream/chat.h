@@ -10,19 +10,66 @@
 #include "base/err.h"
 #include "base/str.h"
 
-struct chat_message {
-	const char *role; /* system, developer, user, assistant */
-	struct str text;
+enum chat_part_kind { CHAT_PART_TEXT, CHAT_PART_REFUSAL, CHAT_PART_IMAGE, CHAT_PART_FILE, CHAT_PART_VIDEO };
+
+struct chat_part {
+	enum chat_part_kind kind;
+	struct str text;      /* words; or a URL: image_url, video_url; or file_data */
+	const char *filename; /* of a file; NULL: none */
+	const char *detail;   /* of an image; NULL: none */
 };
 
-/* All borrowed. Numbers that are not set are left out, so that the upstream's own defaults hold. */
+/* A function that the model called. */
+struct chat_call {
+	const char *id;
+	const char *name;
+	struct str arguments;
+};
+
+struct chat_message {
+	const char *role; /* system, developer, user, assistant, tool */
+	const struct chat_part *parts;
+	size_t part_count;
+	const struct chat_call *calls; /* of an assistant's message */
+	size_t call_count;
+	const char *call_id;  /* of a tool's message */
+	struct str reasoning; /* of an assistant's message; empty: none */
+};
+
+struct chat_tool {
+	const char *name;
+	const char *description; /* NULL: none */
+	const char *parameters;  /* a JSON object; NULL: none */
+	const char *strict;      /* "true", "false"; NULL: not said */
+};
+
+enum chat_tool_choice { CHAT_TOOLS_UNSAID, CHAT_TOOLS_AUTO, CHAT_TOOLS_NONE, CHAT_TOOLS_REQUIRED, CHAT_TOOLS_FUNCTION };
+
+enum chat_format { CHAT_FORMAT_TEXT, CHAT_FORMAT_JSON_OBJECT, CHAT_FORMAT_JSON_SCHEMA };
+
+/* All borrowed. What is not set (NULL, "", has_… false) is left out, so that the upstream's own defaults hold. */
 struct chat_request {
 	const char *model;
 	const struct chat_message *messages;
 	size_t message_count;
-	bool has_temperature, has_top_p, has_max_tokens;
-	double temperature, top_p;
+	bool has_temperature, has_top_p, has_max_tokens, has_presence_penalty, has_frequency_penalty;
+	double temperature, top_p, presence_penalty, frequency_penalty;
 	int64_t max_tokens;
+	const struct chat_tool *tools;
+	size_t tool_count;
+	enum chat_tool_choice tool_choice;
+	const char *tool_function;       /* for CHAT_TOOLS_FUNCTION */
+	const char *parallel_tool_calls; /* "true", "false"; NULL: not said */
+	enum chat_format format;
+	const char *schema_name;        /* for CHAT_FORMAT_JSON_SCHEMA */
+	const char *schema_description; /* NULL: none */
+	const char *schema;             /* a JSON object */
+	bool schema_strict;
+	bool logprobs;
+	int64_t top_logprobs; /* with logprobs; 0: none */
+	const char *reasoning_effort, *verbosity, *service_tier, *safety_identifier, *prompt_cache_key;
+	const char *members; /* further members of the body, each with a comma before it; NULL: none */
+	uint32_t needs;      /* bits of UPSTREAM_CAN_…: what an upstream must be able to for this request */
 };
 
 /* Appends the request body, with stream: true and stream_options.include_usage: true. */
@@ -42,9 +89,31 @@ struct chat_usage {
 	int64_t input_tokens, cached_tokens, output_tokens, reasoning_tokens;
 };
 
-/* What one chunk said. Views into the chunk or into `scratch`, valid until its next use. */
+enum chat_delta_kind {
+	CHAT_DELTA_TEXT,
+	CHAT_DELTA_REASONING,
+	CHAT_DELTA_REFUSAL,
+	CHAT_DELTA_CALL,       /* a function call begins, or its arguments go on */
+	CHAT_DELTA_ANNOTATION, /* text: a url_citation as Open Responses writes it: JSON */
+};
+
+/* A piece of the answer. Views, valid during the callback. */
+struct chat_delta {
+	enum chat_delta_kind kind;
+	struct str text;     /* valid UTF-8; of a call: more of its arguments, may be empty */
+	struct str logprobs; /* of text: JSON objects (LogProb) separated by commas; empty: none */
+	uint32_t call;       /* which call of this answer: 0, 1, 2 … in the order of their beginning */
+	bool call_begins;    /* the first delta of this call: it has id and name */
+	struct str call_id;  /* "" when the upstream gave none, or one that is no call_id */
+	struct str call_name;
+};
+
+/* 0 to go on, -1 to stop reading. */
+typedef int chat_delta_fn(void *owner, const struct chat_delta *delta);
+
+/* What one chunk said besides its deltas. */
 struct chat_chunk {
-	struct str text; /* choices[0].delta.content; empty when there is none */
+	struct str text; /* choices[0].delta.content; empty when there is none. Into the chunk or `scratch` */
 	enum chat_finish finish;
 	struct chat_usage usage;
 	bool done;            /* [DONE] */

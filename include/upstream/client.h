@@ -56,6 +56,12 @@ enum upstream_error {
 /* A stable name for error.code, logs and metrics: "upstream_refused". Static. */
 const char *upstream_error_name(enum upstream_error error);
 
+/* What a model's server can do, as its settings declare. */
+#define UPSTREAM_CAN_TOOLS 1u
+#define UPSTREAM_CAN_IMAGES 2u
+#define UPSTREAM_CAN_FILES 4u
+#define UPSTREAM_CAN_REASONING 8u
+
 struct upstream_outcome {
 	enum upstream_error error;
 	enum chat_finish finish; /* when error is UPSTREAM_OK; FINISH_NONE never is OK */
@@ -68,8 +74,8 @@ struct upstream_outcome {
 };
 
 struct upstream_sink {
-	/* Text of one chunk, in order. Valid UTF-8: a character cut in two never shows. Borrowed. */
-	void (*text)(void *owner, struct str text);
+	/* One piece of the answer, in order. Borrowed. */
+	void (*delta)(void *owner, const struct chat_delta *delta);
 	/* One read from the socket is used up: what came with it may now be passed on together. */
 	void (*flush)(void *owner);
 	/* The last callback. The call is gone when it returns. */

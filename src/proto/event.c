@@ -4,8 +4,6 @@
 
 #include "base/json.h"
 
-#define EMPTY_PART "{\"type\":\"output_text\",\"text\":\"\",\"annotations\":[],\"logprobs\":[]}"
-
 static const char *const status_names[] = {[RESPONSE_IN_PROGRESS] = "in_progress",
 					   [RESPONSE_COMPLETED] = "completed",
 					   [RESPONSE_INCOMPLETE] = "incomplete",
@@ -26,23 +24,55 @@ int response_status_parse(struct str name, enum response_status *out) {
 	return -1;
 }
 
-const char *event_name(enum event_kind kind, enum response_status status) {
+/* How the text of a part is told. */
+struct streamed {
+	struct str delta;
+	struct str done;
+	struct str member; /* of the end: the whole text */
+	bool has_index;    /* content_index */
+	bool has_logprobs;
+};
+
+static const struct streamed streamed[] =
+	{
+#define STREAMED(name, member)                                                                                         \
+	{                                                                                                              \
+		{name ".delta", sizeof(name ".delta") - 1}, {name ".done", sizeof(name ".done") - 1}, {                \
+			member, sizeof(member) - 1                                                                     \
+		}
+		[PART_OUTPUT_TEXT] = STREAMED("response.output_text", "text"), true, true},
+			     [PART_REFUSAL] = STREAMED("response.refusal", "refusal"), true, false
+}
+, [PART_REASONING_TEXT] = STREAMED("response.reasoning", "text"), true, false
+}
+, [PART_ARGUMENTS] = STREAMED("response.function_call_arguments", "arguments"), false, false
+}
+,
+#undef STREAMED
+}
+;
+
+const char *event_name(enum event_kind kind, enum response_status status, enum part_kind part) {
 	static const char *const names[] = {[EVENT_CREATED] = "response.created",
 					    [EVENT_IN_PROGRESS] = "response.in_progress",
 					    [EVENT_ITEM_ADDED] = "response.output_item.added",
 					    [EVENT_PART_ADDED] = "response.content_part.added",
-					    [EVENT_TEXT_DELTA] = "response.output_text.delta",
-					    [EVENT_TEXT_DONE] = "response.output_text.done",
 					    [EVENT_PART_DONE] = "response.content_part.done",
 					    [EVENT_ITEM_DONE] = "response.output_item.done",
-					    [EVENT_TERMINAL] = "response.incomplete"};
-	if (kind == EVENT_TERMINAL && status == RESPONSE_COMPLETED) {
-		return "response.completed";
+					    [EVENT_TERMINAL] = "response.incomplete",
+					    [EVENT_ANNOTATION] = "response.output_text.annotation.added"};
+	switch (kind) {
+	case EVENT_DELTA:
+		return streamed[part].delta.data;
+	case EVENT_DONE:
+		return streamed[part].done.data;
+	case EVENT_TERMINAL:
+		return status == RESPONSE_COMPLETED ? "response.completed"
+		       : status == RESPONSE_FAILED  ? "response.failed"
+						    : names[kind];
+	default:
+		return names[kind];
 	}
-	if (kind == EVENT_TERMINAL && status == RESPONSE_FAILED) {
-		return "response.failed";
-	}
-	return names[kind];
 }
 
 static bool is_set(const char *text) {
@@ -53,11 +83,6 @@ static bool is_set(const char *text) {
 static void write_text_or_null(struct json_writer *w, const char *key, const char *text) {
 	jw_key(w, key);
 	jw_text(w, is_set(text) ? text : NULL);
-}
-
-static void write_number_or(struct json_writer *w, const char *key, bool has, double value) {
-	jw_key(w, key);
-	jw_double(w, has ? value : 1);
 }
 
 /* Why a response was cut short, or NULL. */
@@ -129,23 +154,6 @@ static void write_output(struct json_writer *w, const struct response_view *view
 	jw_array_end(w);
 }
 
-static void write_settings(struct json_writer *w, const struct request_settings *settings) {
-	jw_key(w, "instructions");
-	jw_text(w, settings->instructions);
-	jw_key(w, "max_output_tokens");
-	if (settings->has_max_output_tokens) {
-		jw_int(w, settings->max_output_tokens);
-	} else {
-		jw_null(w);
-	}
-	write_number_or(w, "temperature", settings->has_temperature, settings->temperature);
-	write_number_or(w, "top_p", settings->has_top_p, settings->top_p);
-	jw_key(w, "store");
-	jw_bool(w, settings->store);
-	jw_key(w, "metadata");
-	jw_raw(w, settings->metadata ? str_of(settings->metadata) : STR("{}"));
-}
-
 void response_write(struct buf *out, const struct response_view *view) {
 	struct json_writer w = json_writer(out);
 	jw_object(&w);
@@ -176,17 +184,9 @@ void response_write(struct buf *out, const struct response_view *view) {
 	} else {
 		jw_null(&w);
 	}
-	write_settings(&w, view->settings);
+	request_settings_echo(&w, view->settings);
 	write_output(&w, view);
 	write_usage(&w, &view->usage);
-	/* What ResponseResource requires and a request of this version can't change (see request.c). */
-	static const char fixed[] = ",\"tools\":[],\"tool_choice\":\"auto\",\"parallel_tool_calls\":true"
-				    ",\"max_tool_calls\":null,\"truncation\":\"disabled\""
-				    ",\"text\":{\"format\":{\"type\":\"text\"}},\"reasoning\":null"
-				    ",\"presence_penalty\":0,\"frequency_penalty\":0,\"top_logprobs\":0"
-				    ",\"background\":false,\"service_tier\":\"default\""
-				    ",\"safety_identifier\":null,\"prompt_cache_key\":null";
-	buf_append(out, fixed, sizeof fixed - 1);
 	jw_object_end(&w);
 }
 
@@ -207,7 +207,7 @@ void event_write_response(struct buf *out, enum event_kind kind, uint32_t sequen
 	struct json_writer w = json_writer(out);
 	jw_object(&w);
 	jw_key(&w, "type");
-	jw_text(&w, event_name(kind, view->status));
+	jw_text(&w, event_name(kind, view->status, PART_OUTPUT_TEXT));
 	jw_key(&w, "sequence_number");
 	jw_int(&w, sequence);
 	jw_key(&w, "response");
@@ -237,7 +237,7 @@ static char *put_u32(char *at, uint32_t value) {
 
 /* {"type":NAME,"sequence_number":…,"item_id":…,"output_index":…,"content_index":…,  with room for `more` bytes behind it.
  * Ids are of our own making or passed id_copy: nothing in them needs an escape. */
-static bool open_event(struct buf *out, struct str name, const struct event_place *place, size_t more) {
+static bool open_event(struct buf *out, struct str name, const struct event_place *place, bool has_index, size_t more) {
 	size_t id_length = strlen(place->item_id);
 	if (!buf_reserve(out, TEMPLATE_SIZE + id_length + more)) {
 		return false;
@@ -250,49 +250,88 @@ static bool open_event(struct buf *out, struct str name, const struct event_plac
 	at = put(at, place->item_id, id_length);
 	at = PUT(at, "\",\"output_index\":");
 	at = put_u32(at, place->output_index);
-	at = PUT(at, ",\"content_index\":");
-	at = put_u32(at, place->content_index);
+	if (has_index) {
+		at = PUT(at, ",\"content_index\":");
+		at = put_u32(at, place->content_index);
+	}
 	out->length = (size_t)(at - out->data);
 	return true;
 }
 
-void event_write_text_delta(struct buf *out, const struct event_place *place, struct str delta) {
-	if (!open_event(out, STR("response.output_text.delta"), place, delta.length)) {
+static void write_logprobs(struct buf *out, struct str elements) {
+	buf_append_text(out, ",\"logprobs\":[");
+	buf_append_str(out, elements);
+	buf_append_char(out, ']');
+}
+
+void event_write_delta(struct buf *out, const struct event_place *place, const struct event_delta *delta) {
+	const struct streamed *how = &streamed[delta->part];
+	if (!open_event(out, how->delta, place, how->has_index, delta->text.length)) {
 		return;
 	}
 	buf_append(out, ",\"delta\":\"", 10);
-	json_escape(out, delta);
-	buf_append(out, "\",\"logprobs\":[]}", 16);
+	json_escape(out, delta->text);
+	buf_append_char(out, '"');
+	if (how->has_logprobs) {
+		write_logprobs(out, delta->logprobs);
+	}
+	if (delta->obfuscation.length) {
+		buf_append_text(out, ",\"obfuscation\":\"");
+		buf_append_str(out, delta->obfuscation);
+		buf_append_char(out, '"');
+	}
+	buf_append_char(out, '}');
 }
 
-void event_write_text_done(struct buf *out, const struct event_place *place, struct str text) {
-	if (!open_event(out, STR("response.output_text.done"), place, text.length)) {
+void event_write_done(struct buf *out, const struct event_place *place, const struct part *part) {
+	const struct streamed *how = &streamed[part->kind];
+	if (!open_event(out, how->done, place, how->has_index, part->length)) {
 		return;
 	}
-	buf_append_text(out, ",\"text\":\"");
-	json_escape(out, text);
-	buf_append_text(out, "\",\"logprobs\":[]}");
+	buf_append_text(out, ",\"");
+	buf_append_str(out, how->member);
+	buf_append_text(out, "\":\"");
+	json_escape(out, (struct str){part->text, part->length});
+	buf_append_char(out, '"');
+	if (how->has_logprobs) {
+		write_logprobs(out, str_of(part->logprobs));
+	}
+	buf_append_char(out, '}');
 }
 
-void event_write_part_added(struct buf *out, const struct event_place *place) {
-	if (open_event(out, STR("response.content_part.added"), place, 0)) {
-		buf_append_text(out, ",\"part\":" EMPTY_PART "}");
+static void write_part_event(struct buf *out, enum event_kind kind, const struct event_place *place,
+			     const struct part *part) {
+	struct str name = str_of(event_name(kind, RESPONSE_IN_PROGRESS, part->kind));
+	if (open_event(out, name, place, true, 0)) {
+		buf_append_text(out, ",\"part\":");
+		part_write(out, part, kind == EVENT_PART_ADDED);
+		buf_append_char(out, '}');
 	}
 }
 
-void event_write_part_done(struct buf *out, const struct event_place *place, struct str text) {
-	if (!open_event(out, STR("response.content_part.done"), place, text.length)) {
-		return;
+void event_write_part_added(struct buf *out, const struct event_place *place, const struct part *part) {
+	write_part_event(out, EVENT_PART_ADDED, place, part);
+}
+
+void event_write_part_done(struct buf *out, const struct event_place *place, const struct part *part) {
+	write_part_event(out, EVENT_PART_DONE, place, part);
+}
+
+void event_write_annotation(struct buf *out, const struct event_place *place, uint32_t index, struct str annotation) {
+	struct str name = str_of(event_name(EVENT_ANNOTATION, RESPONSE_IN_PROGRESS, PART_OUTPUT_TEXT));
+	if (open_event(out, name, place, true, annotation.length)) {
+		buf_append_text(out, ",\"annotation_index\":");
+		buf_append_u64(out, index);
+		buf_append_text(out, ",\"annotation\":");
+		buf_append_str(out, annotation);
+		buf_append_char(out, '}');
 	}
-	buf_append_text(out, ",\"part\":{\"type\":\"output_text\",\"text\":\"");
-	json_escape(out, text);
-	buf_append_text(out, "\",\"annotations\":[],\"logprobs\":[]}}");
 }
 
 /* {"type":NAME,"sequence_number":…,"output_index":…,"item":  */
-static void open_item_event(struct buf *out, const char *name, const struct event_place *place) {
+static void open_item_event(struct buf *out, enum event_kind kind, const struct event_place *place) {
 	buf_append_text(out, "{\"type\":\"");
-	buf_append_text(out, name);
+	buf_append_text(out, event_name(kind, RESPONSE_IN_PROGRESS, PART_OUTPUT_TEXT));
 	buf_append_text(out, "\",\"sequence_number\":");
 	buf_append_u64(out, place->sequence);
 	buf_append_text(out, ",\"output_index\":");
@@ -300,14 +339,14 @@ static void open_item_event(struct buf *out, const char *name, const struct even
 	buf_append_text(out, ",\"item\":");
 }
 
-void event_write_item_added(struct buf *out, const struct event_place *place, enum item_role role) {
-	open_item_event(out, event_name(EVENT_ITEM_ADDED, RESPONSE_IN_PROGRESS), place);
-	item_write_empty(out, place->item_id, role);
+void event_write_item_added(struct buf *out, const struct event_place *place, const struct item *item) {
+	open_item_event(out, EVENT_ITEM_ADDED, place);
+	item_write_opened(out, item);
 	buf_append_char(out, '}');
 }
 
 void event_write_item_done(struct buf *out, const struct event_place *place, const struct item *item) {
-	open_item_event(out, event_name(EVENT_ITEM_DONE, RESPONSE_IN_PROGRESS), place);
+	open_item_event(out, EVENT_ITEM_DONE, place);
 	item_write(out, item);
 	buf_append_char(out, '}');
 }

@@ -112,13 +112,15 @@ static int read_part(const struct context *context, const struct json *part) {
 	if (json_type(text) != JSON_STRING) {
 		return field_wrong_type(context->error, path, "a string", text);
 	}
-	return item_add_part(context->item, json_str(text)) == 0 ? 0 : field_no_memory(context->error);
+	return item_add_part(context->item, item_part_kind(context->item->role), json_str(text))
+		       ? 0
+		       : field_no_memory(context->error);
 }
 
 static int read_content(const struct context *context, const char *path, const struct json *content) {
 	struct item *item = context->item;
 	if (json_type(content) == JSON_STRING) {
-		return item_reserve_parts(item, 1) == 0 && item_add_part(item, json_str(content)) == 0
+		return item_add_part(item, item_part_kind(item->role), json_str(content))
 			       ? 0
 			       : field_no_memory(context->error);
 	}
@@ -132,9 +134,6 @@ static int read_content(const struct context *context, const char *path, const s
 	}
 	if (count == 0) {
 		return 0;
-	}
-	if (item_reserve_parts(item, count) != 0) {
-		return field_no_memory(context->error);
 	}
 	size_t index = 0;
 	for (const struct json *part = json_first(content); part; part = json_next(part), index++) {

@@ -125,3 +125,33 @@ int request_settings_read(struct str text, struct request_settings *settings, st
 	*settings = made;
 	return 0;
 }
+
+static void write_number_or(struct json_writer *w, const char *key, bool has, double value) {
+	jw_key(w, key);
+	jw_double(w, has ? value : 1);
+}
+
+void request_settings_echo(struct json_writer *w, const struct request_settings *settings) {
+	jw_key(w, "instructions");
+	jw_text(w, settings->instructions);
+	jw_key(w, "max_output_tokens");
+	if (settings->has_max_output_tokens) {
+		jw_int(w, settings->max_output_tokens);
+	} else {
+		jw_null(w);
+	}
+	write_number_or(w, "temperature", settings->has_temperature, settings->temperature);
+	write_number_or(w, "top_p", settings->has_top_p, settings->top_p);
+	jw_key(w, "store");
+	jw_bool(w, settings->store);
+	jw_key(w, "metadata");
+	jw_raw(w, settings->metadata ? str_of(settings->metadata) : STR("{}"));
+	/* What ResponseResource requires and a request of this version can't change (see request.c). */
+	static const char fixed[] = ",\"tools\":[],\"tool_choice\":\"auto\",\"parallel_tool_calls\":true"
+				    ",\"max_tool_calls\":null,\"truncation\":\"disabled\""
+				    ",\"text\":{\"format\":{\"type\":\"text\"}},\"reasoning\":null"
+				    ",\"presence_penalty\":0,\"frequency_penalty\":0,\"top_logprobs\":0"
+				    ",\"background\":false,\"service_tier\":\"default\""
+				    ",\"safety_identifier\":null,\"prompt_cache_key\":null";
+	buf_append(w->out, fixed, sizeof fixed - 1);
+}

@@ -7,6 +7,12 @@ struct size {
 	size_t joined;
 };
 
+static struct chat_part *only(struct context *context, struct str text) {
+	struct chat_part *part = &context->parts[context->part_count++];
+	part->text = text;
+	return part;
+}
+
 static void measure(struct size *size, const struct item_list *list) {
 	for (size_t i = 0; i < list->count; i++) {
 		const struct item *item = &list->items[i];
@@ -30,7 +36,9 @@ static struct str item_text(struct context *context, const struct item *item) {
 static size_t place(struct context *context, const struct item_list *list, size_t at) {
 	for (size_t i = list->count; i-- > 0;) {
 		const struct item *item = &list->items[i];
-		context->messages[--at] = (struct chat_message){item_role_name(item->role), item_text(context, item)};
+		context->messages[--at] = (struct chat_message){.role = item_role_name(item->role),
+								.parts = only(context, item_text(context, item)),
+								.part_count = 1};
 	}
 	return at;
 }
@@ -45,8 +53,9 @@ int context_build(struct context *context, const char *instructions, const struc
 		measure(&size, &turn->output);
 	}
 	context->messages = mem_zarray(size.messages + 1, sizeof *context->messages);
+	context->parts = mem_zarray(size.messages + 1, sizeof *context->parts);
 	/* Reserved at once: the views into it must not move. */
-	if (!context->messages || (size.joined && !buf_reserve(&context->joined, size.joined))) {
+	if (!context->messages || !context->parts || (size.joined && !buf_reserve(&context->joined, size.joined))) {
 		context_free(context);
 		return -1;
 	}
@@ -56,7 +65,9 @@ int context_build(struct context *context, const char *instructions, const struc
 		at = place(context, &turn->input, at);
 	}
 	if (instructions) {
-		context->messages[0] = (struct chat_message){item_role_name(ROLE_SYSTEM), str_of(instructions)};
+		context->messages[0] = (struct chat_message){.role = item_role_name(ROLE_SYSTEM),
+							     .parts = only(context, str_of(instructions)),
+							     .part_count = 1};
 	}
 	context->count = size.messages;
 	return 0;
@@ -65,13 +76,14 @@ int context_build(struct context *context, const char *instructions, const struc
 size_t context_size(const struct context *context) {
 	size_t size = 0;
 	for (size_t i = 0; i < context->count; i++) {
-		size += context->messages[i].text.length;
+		size += context->messages[i].parts[0].text.length;
 	}
 	return size;
 }
 
 void context_free(struct context *context) {
 	mem_free(context->messages);
+	mem_free(context->parts);
 	buf_free(&context->joined);
 	*context = (struct context){0};
 }

@@ -7,6 +7,8 @@
 
 struct context {
 	struct chat_message *messages;
+	struct chat_part *parts;
+	size_t part_count;
 	size_t count;
 	struct buf joined; /* texts of items with several parts */
 };

@@ -40,11 +40,11 @@ static int grow(struct event_log *log) {
 }
 
 int event_log_append(struct event_log *log, enum event_kind kind, uint16_t item) {
-	uint32_t spare = kind == EVENT_TEXT_DELTA ? TAIL : 0;
+	uint32_t spare = kind == EVENT_DELTA ? TAIL : 0;
 	if (log->count + spare >= log->capacity && grow(log)) {
 		return -1;
 	}
-	uint32_t end = kind == EVENT_TEXT_DELTA ? (uint32_t)log->text.length : last_end(log);
+	uint32_t end = kind == EVENT_DELTA ? (uint32_t)log->text.length : last_end(log);
 	log->entries[log->count++] = (struct event_entry){.end = end, .kind = (uint8_t)kind, .item = item};
 	return 0;
 }
@@ -89,7 +89,7 @@ void event_log_encode(const struct event_log *log, uint32_t first, struct buf *o
 	}
 	for (uint32_t i = first; i < log->count; i++) {
 		buf_append_char(out, (char)log->entries[i].kind);
-		if (log->entries[i].kind == EVENT_TEXT_DELTA) {
+		if (log->entries[i].kind == EVENT_DELTA) {
 			put_varint(out, (uint32_t)event_log_delta(log, i).length);
 		}
 	}
@@ -102,7 +102,7 @@ static int decode_entry(struct event_log *log, struct str *rest, struct str *tex
 	if (kind > EVENT_TERMINAL) {
 		return -1;
 	}
-	if (kind == EVENT_TEXT_DELTA) {
+	if (kind == EVENT_DELTA) {
 		if (get_varint(rest, &length) || length > text->length ||
 		    event_log_add_text(log, (struct str){text->data, length})) {
 			return -1;
@@ -138,7 +138,7 @@ bool event_log_ended(const struct event_log *log) {
 
 int event_log_close(struct event_log *log) {
 	static const enum event_kind start[] = {EVENT_CREATED, EVENT_IN_PROGRESS};
-	static const enum event_kind end[] = {EVENT_TEXT_DONE, EVENT_PART_DONE, EVENT_ITEM_DONE};
+	static const enum event_kind end[] = {EVENT_DONE, EVENT_PART_DONE, EVENT_ITEM_DONE};
 	enum event_kind last = log->count ? log->entries[log->count - 1].kind : EVENT_TERMINAL;
 	int result = 0;
 	if (event_log_ended(log)) {
@@ -147,7 +147,7 @@ int event_log_close(struct event_log *log) {
 	for (size_t i = log->count; i < 2; i++) {
 		result |= event_log_append(log, start[i], 0);
 	}
-	for (size_t i = 0; i < 3 && (last == EVENT_TEXT_DELTA || last == EVENT_PART_ADDED); i++) {
+	for (size_t i = 0; i < 3 && (last == EVENT_DELTA || last == EVENT_PART_ADDED); i++) {
 		result |= event_log_append(log, end[i], 0);
 	}
 	return result | event_log_append(log, EVENT_TERMINAL, 0);

@@ -28,7 +28,7 @@ void event_log_free(struct event_log *log);
 int event_log_add_text(struct event_log *log, struct str text);
 /* Whether text waits for its delta. */
 bool event_log_has_pending(const struct event_log *log);
-/* Appends an event; an EVENT_TEXT_DELTA takes the waiting text. -1 when memory is out. */
+/* Appends an event; an EVENT_DELTA takes the waiting text. -1 when memory is out. */
 int event_log_append(struct event_log *log, enum event_kind kind, uint16_t item);
 /* The text between two events' ends: of delta `sequence`. */
 struct str event_log_delta(const struct event_log *log, uint32_t sequence);

@@ -118,7 +118,7 @@ static void close_item(struct response *r) {
 	}
 	enum item_status status = r->status == RESPONSE_COMPLETED ? ITEM_COMPLETED : ITEM_INCOMPLETE;
 	if (event_log_has_pending(&r->events)) {
-		event_log_append(&r->events, EVENT_TEXT_DELTA, 0);
+		event_log_append(&r->events, EVENT_DELTA, 0);
 	}
 	item_free(&r->output);
 	if (item_message(&r->output, ROLE_ASSISTANT, status, r->item_id, event_log_text(&r->events))) {
@@ -127,7 +127,7 @@ static void close_item(struct response *r) {
 		set_failure(r, &error);
 		return;
 	}
-	event_log_append(&r->events, EVENT_TEXT_DONE, 0);
+	event_log_append(&r->events, EVENT_DONE, 0);
 	event_log_append(&r->events, EVENT_PART_DONE, 0);
 	event_log_append(&r->events, EVENT_ITEM_DONE, 0);
 }
@@ -194,8 +194,9 @@ static int open_item(struct response *r) {
 	return 0;
 }
 
-static void on_text(void *owner, struct str text) {
+static void on_delta(void *owner, const struct chat_delta *delta) {
 	struct response *r = owner;
+	struct str text = delta->text;
 	if (r->state == STATE_CONNECTING) {
 		histogram_observe_us(r->registry->metrics.first_text, now_us(r) - r->started_us);
 		if (open_item(r)) {
@@ -218,7 +219,7 @@ static void on_flush(void *owner) {
 	if (!event_log_has_pending(&r->events)) {
 		return;
 	}
-	if (event_log_append(&r->events, EVENT_TEXT_DELTA, 0)) {
+	if (event_log_append(&r->events, EVENT_DELTA, 0)) {
 		fail(r, API_OVERLOADED);
 		return;
 	}
@@ -276,7 +277,7 @@ static void on_finished(void *owner, const struct upstream_outcome *outcome) {
 	commit(r);
 }
 
-static const struct upstream_sink sink = {.text = on_text, .flush = on_flush, .finished = on_finished};
+static const struct upstream_sink sink = {.delta = on_delta, .flush = on_flush, .finished = on_finished};
 
 /* --- its start ------------------------------------------------------------------------------------------------------ */
 

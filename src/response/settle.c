@@ -95,7 +95,7 @@ static int close_log(struct response *r) {
 	if (response_ended(r) || r->state == STATE_COMMITTING) {
 		return 0;
 	}
-	if (event_log_has_pending(&r->events) && event_log_append(&r->events, EVENT_TEXT_DELTA, 0)) {
+	if (event_log_has_pending(&r->events) && event_log_append(&r->events, EVENT_DELTA, 0)) {
 		return -1;
 	}
 	item_free(&r->output);

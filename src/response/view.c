@@ -1,6 +1,7 @@
 #include "view.h"
 
 #include "base/mem.h"
+#include "base/str.h"
 
 /* While it streams, its output is the text so far. */
 static void refresh_output(struct response *r) {
@@ -43,28 +44,34 @@ static const struct item *output_item(const struct response *r) {
 }
 
 const char *view_event_name(const struct response *r, uint32_t sequence) {
-	return event_name(r->events.entries[sequence].kind, r->status);
+	return event_name(r->events.entries[sequence].kind, r->status, PART_OUTPUT_TEXT);
 }
 
 void view_write_event(struct response *r, uint32_t sequence, struct buf *out) {
 	const struct event_entry *entry = &r->events.entries[sequence];
 	const struct event_place place = {.sequence = sequence, .output_index = entry->item, .item_id = r->item_id};
+	const struct str text = event_log_text(&r->events);
+	const struct part part = {.kind = PART_OUTPUT_TEXT, .text = (char *)text.data, .length = text.length};
+	struct item opened = {.kind = ITEM_MESSAGE, .role = ROLE_ASSISTANT};
 	struct response_view view;
+	str_copy_cut(opened.id, sizeof opened.id, str_of(r->item_id));
 	switch ((enum event_kind)entry->kind) {
-	case EVENT_TEXT_DELTA:
-		event_write_text_delta(out, &place, event_log_delta(&r->events, sequence));
+	case EVENT_DELTA:
+		event_write_delta(
+			out, &place,
+			&(struct event_delta){.part = PART_OUTPUT_TEXT, .text = event_log_delta(&r->events, sequence)});
 		break;
 	case EVENT_ITEM_ADDED:
-		event_write_item_added(out, &place, ROLE_ASSISTANT);
+		event_write_item_added(out, &place, &opened);
 		break;
 	case EVENT_PART_ADDED:
-		event_write_part_added(out, &place);
+		event_write_part_added(out, &place, &part);
 		break;
-	case EVENT_TEXT_DONE:
-		event_write_text_done(out, &place, event_log_text(&r->events));
+	case EVENT_DONE:
+		event_write_done(out, &place, &part);
 		break;
 	case EVENT_PART_DONE:
-		event_write_part_done(out, &place, event_log_text(&r->events));
+		event_write_part_done(out, &place, &part);
 		break;
 	case EVENT_ITEM_DONE:
 		event_write_item_done(out, &place, output_item(r));
@@ -74,6 +81,9 @@ void view_write_event(struct response *r, uint32_t sequence, struct buf *out) {
 	case EVENT_TERMINAL:
 		fill_view(r, &view);
 		event_write_response(out, entry->kind, sequence, &view);
+		break;
+	case EVENT_ANNOTATION:
+	case EVENT_KIND_COUNT:
 		break;
 	}
 }

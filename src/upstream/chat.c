@@ -23,7 +23,7 @@ void chat_request_write(struct buf *out, const struct chat_request *request) {
 		jw_key(&w, "role");
 		jw_text(&w, wire_role(request->messages[i].role));
 		jw_key(&w, "content");
-		jw_str(&w, request->messages[i].text);
+		jw_str(&w, request->messages[i].part_count ? request->messages[i].parts[0].text : STR(""));
 		jw_object_end(&w);
 	}
 	jw_array_end(&w);

@@ -224,7 +224,7 @@ static bool call_text(struct upstream_call *call, struct str text) {
 		histogram_observe_us(upstream->first_token, clock_monotonic_us(upstream->clock) - call->started_us);
 	}
 	call->unflushed = true;
-	call->sink.text(call->owner, text);
+	call->sink.delta(call->owner, &(struct chat_delta){.kind = CHAT_DELTA_TEXT, .text = text});
 	return !call->cancelled;
 }
 

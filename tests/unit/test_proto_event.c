@@ -91,7 +91,7 @@ static void test_memory_runs_out(void **state) {
 static void test_names(void **state) {
 	(void)state;
 	assert_string_equal(event_name(EVENT_CREATED, RESPONSE_COMPLETED), "response.created");
-	assert_string_equal(event_name(EVENT_TEXT_DELTA, RESPONSE_FAILED), "response.output_text.delta");
+	assert_string_equal(event_name(EVENT_DELTA, RESPONSE_FAILED), "response.output_text.delta");
 	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_COMPLETED), "response.completed");
 	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_FAILED), "response.failed");
 	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_INCOMPLETE), "response.incomplete");

@@ -20,10 +20,10 @@ static void fill(struct event_log *log) {
 		memset(text, 'a' + i % 26, sizeof text);
 		assert_int_equal(event_log_add_text(log, (struct str){text, (size_t)(i % 301) + 1}), 0);
 		assert_true(event_log_has_pending(log));
-		assert_int_equal(event_log_append(log, EVENT_TEXT_DELTA, 0), 0);
+		assert_int_equal(event_log_append(log, EVENT_DELTA, 0), 0);
 		assert_false(event_log_has_pending(log));
 	}
-	assert_int_equal(event_log_append(log, EVENT_TEXT_DONE, 0), 0);
+	assert_int_equal(event_log_append(log, EVENT_DONE, 0), 0);
 	assert_int_equal(event_log_append(log, EVENT_TERMINAL, 0), 0);
 }
 
@@ -51,7 +51,7 @@ static void text_without_its_delta_is_not_shown(void **state) {
 	event_log_add_text(&log, STR("ab"));
 	assert_int_equal(event_log_text(&log).length, 0);
 	event_log_add_text(&log, STR("cd"));
-	event_log_append(&log, EVENT_TEXT_DELTA, 0);
+	event_log_append(&log, EVENT_DELTA, 0);
 	assert_true(str_equal(event_log_delta(&log, 1), STR("abcd")));
 	event_log_free(&log);
 }
@@ -107,11 +107,11 @@ static void the_end_never_lacks_memory(void **state) {
 		event_log_append(&log, EVENT_CREATED, 0);
 		for (uint32_t i = 0; i < deltas; i++) {
 			event_log_add_text(&log, STR("x"));
-			assert_int_equal(event_log_append(&log, EVENT_TEXT_DELTA, 0), 0);
+			assert_int_equal(event_log_append(&log, EVENT_DELTA, 0), 0);
 		}
 		mem_fail_after(1, true);
-		int result = event_log_append(&log, EVENT_TEXT_DELTA, 0);
-		result |= event_log_append(&log, EVENT_TEXT_DONE, 0);
+		int result = event_log_append(&log, EVENT_DELTA, 0);
+		result |= event_log_append(&log, EVENT_DONE, 0);
 		for (int i = 0; i < 3; i++) {
 			assert_int_equal(event_log_append(&log, EVENT_ITEM_DONE, 0), 0);
 		}

@@ -486,6 +486,6 @@ struct conversation_op *conversation_list(struct conversations *module, const ch
 	op_query(&query, STORE_READ_THREADS, owner, after);
 	query.limit = limit;
 	query.ascending = ascending;
-	query.record_kind = RECORD_INPUT;
+	query.record_kinds[0] = RECORD_INPUT;
 	return op_read(&op, &query, on_list) ? NULL : op;
 }

@@ -53,6 +53,27 @@ typedef void conversation_context_fn(void *owner, struct conversation *conversat
 struct conversation_op *conversation_load(struct conversations *module, const char *owner, const char *response_id,
 					  conversation_context_fn *done, void *arg);
 
+/* The same of a conversation's latest response: with the turns that conversation_items lists, so what lies before a turn that
+ * was deleted is left out. `turn` is NULL where there is none. ERR_NOT_FOUND: no such conversation of this owner; ERR_CONFLICT:
+ * its latest response is in progress. */
+struct conversation_op *conversation_load_latest(struct conversations *module, const char *owner,
+						 const char *conversation_id, conversation_context_fn *done, void *arg);
+
+/* The content of `item` belongs to the callee, who moves it out (leaving it zeroed); what is left is freed. NULL with an error. */
+typedef void conversation_item_fn(void *arg, struct item *item, const struct err *err);
+/* The item of this owner that was written last of those with this id, whichever conversation it is in. ERR_NOT_FOUND: none, or
+ * it was written before the store knew items by their ids. ERR_CORRUPT: it does not open, or is another. */
+struct conversation_op *conversation_find_item(struct conversations *module, const char *owner, const char *item_id,
+					       conversation_item_fn *done, void *arg);
+
+/* Appends the text of a blob (seal/blob.h) that only this server opens, for this owner and purpose. -1 when memory is out. */
+int conversation_seal_blob(const struct conversations *module, const char *owner, const char *purpose, struct str text,
+			   struct buf *out);
+/* Appends what was sealed in it to `text`. ERR_CORRUPT: it does not open for this owner and purpose; ERR_NOT_FOUND: it was sealed
+ * under another key-encryption key. */
+int conversation_open_blob(const struct conversations *module, const char *owner, const char *purpose, struct str blob,
+			   struct buf *text, struct err *err);
+
 /* What an idempotency key and the request that came with it are known by: keyed hashes, from which neither is to be had
  * without the KEK. The same key of two users is two; the same request under two keys has two hashes. */
 #define CONVERSATION_CLAIM_MS (INT64_C(24) * 60 * 60 * 1000) /* how long a key stands for its response */

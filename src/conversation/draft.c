@@ -3,11 +3,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "codec.h"
 
 /* The text of one record. */
 struct text {
 	enum record_kind kind;
+	char item[ID_SIZE]; /* "" if it is none */
 	struct buf bytes;
 };
 
@@ -27,11 +29,17 @@ static struct buf *add(struct draft *draft, enum record_kind kind) {
 	return &text->bytes;
 }
 
+static void add_item(struct draft *draft, enum record_kind kind, const struct item *item) {
+	struct text *text = &draft->texts[draft->count];
+	str_copy_cut(text->item, sizeof text->item, str_of(item->id));
+	item_write(add(draft, kind), item);
+}
+
 /* Settings and input. */
 static void take_beginning(struct draft *draft, const struct conversation_entry *entry) {
 	request_settings_write(add(draft, RECORD_SETTINGS), entry->settings);
 	for (size_t i = 0; i < entry->input->count; i++) {
-		item_write(add(draft, RECORD_INPUT), &entry->input->items[i]);
+		add_item(draft, RECORD_INPUT, &entry->input->items[i]);
 	}
 }
 
@@ -46,7 +54,7 @@ static void take_claim(struct draft *draft, const struct conversation_entry *ent
 /* Output, events, error message. */
 static void take_end(struct draft *draft, const struct conversation_entry *entry) {
 	for (size_t i = 0; i < entry->output_count; i++) {
-		item_write(add(draft, RECORD_OUTPUT), &entry->output[i]);
+		add_item(draft, RECORD_OUTPUT, &entry->output[i]);
 	}
 	buf_append_str(add(draft, RECORD_EVENTS), entry->events);
 	if (entry->error_message[0]) {
@@ -108,6 +116,7 @@ static int seal_text(const struct draft *draft, const struct text *text, const s
 	if (vault_seal(w->vault, draft->row.id, text->kind, number, w->now_ms, buf_str(&text->bytes), &record, err)) {
 		return -1;
 	}
+	memcpy(record.item, text->item, sizeof record.item);
 	uint8_t commitment[SEAL_COMMITMENT_SIZE];
 	int result = -1;
 	if (seal_record_commitment(buf_str(&record.sealed), commitment, err) ||

@@ -51,6 +51,7 @@ struct conversation_op {
 		conversation_list_fn *list;
 		conversation_items_fn *items;
 		conversation_claim_fn *claim;
+		conversation_item_fn *item;
 	} done; /* written: NULL once it was cancelled */
 };
 

@@ -153,13 +153,17 @@ static struct turn *build_turns(const struct vault *vault, const struct store_sn
 	return turn;
 }
 
+static bool in_progress(const struct store_response *row) {
+	return strcmp(row->status, response_status_name(RESPONSE_IN_PROGRESS)) == 0;
+}
+
 static int open_context(struct conversation_op *op, const struct store_snapshot *snapshot,
 			struct conversation **conversation, struct turn **turn, struct err *err) {
 	const struct store_response *row = snapshot_response(snapshot, op->id);
 	if (!row) {
 		return err_set(err, ERR_NOT_FOUND, "no response %s", op->id);
 	}
-	if (strcmp(row->status, response_status_name(RESPONSE_IN_PROGRESS)) == 0) {
+	if (in_progress(row)) {
 		return err_set(err, ERR_CONFLICT, "%s is in progress", op->id);
 	}
 	struct conversation *opened = thread_open(op->module, snapshot, err);
@@ -207,6 +211,65 @@ struct conversation_op *conversation_load(struct conversations *module, const ch
 	op_query(&query, STORE_READ_CONTEXT, owner, response_id);
 	query.max_bytes = sealed_bound(module, 1);
 	return op_read(&op, &query, on_context) ? NULL : op;
+}
+
+/* What is being written is not read yet: its thread knows of it before the store does. */
+static int check_latest(const struct conversation *conversation, const struct store_thread *row,
+			const struct store_response *last, struct err *err) {
+	if (last && in_progress(last)) {
+		return err_set(err, ERR_CONFLICT, "%s is in progress", last->id);
+	}
+	if (!conversation->stale && strcmp(conversation->row.last_response, row->last_response) != 0) {
+		return err_set(err, ERR_CONFLICT, "%s is being written", conversation->id);
+	}
+	return 0;
+}
+
+static int open_latest(struct conversation_op *op, const struct store_snapshot *snapshot,
+		       struct conversation **conversation, struct turn **turn, struct err *err) {
+	struct conversation *opened = thread_open(op->module, snapshot, err);
+	if (!opened) {
+		return -1;
+	}
+	const struct store_thread *row = &snapshot->threads[0];
+	const struct store_response *last = snapshot_response(snapshot, row->last_response);
+	struct turn *built = NULL;
+	if (check_latest(opened, row, last, err) ||
+	    (last && !(built = build_turns(&opened->vault, snapshot, last->id, false, err)))) {
+		conversation_release(&opened);
+		return -1;
+	}
+	*conversation = opened;
+	*turn = built;
+	return 0;
+}
+
+static void on_latest(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
+	struct conversation_op *op = owner;
+	struct conversation *conversation = NULL;
+	struct turn *turn = NULL;
+	struct err err = {0};
+	if (!read_err && open_latest(op, snapshot, &conversation, &turn, &err)) {
+		read_err = &err;
+		log_failure(op, &err);
+	}
+	store_snapshot_free(&snapshot);
+	op->done.context(op->arg, conversation, turn, read_err);
+	op_free(&op);
+}
+
+struct conversation_op *conversation_load_latest(struct conversations *module, const char *owner,
+						 const char *conversation_id, conversation_context_fn *done,
+						 void *arg) {
+	struct conversation_op *op = op_new(module, owner, conversation_id, arg);
+	if (!op) {
+		return NULL;
+	}
+	op->done.context = done;
+	struct store_query query;
+	op_query(&query, STORE_READ_LATEST, owner, conversation_id);
+	query.max_bytes = sealed_bound(module, 1);
+	return op_read(&op, &query, on_latest) ? NULL : op;
 }
 
 /* --- one response ---------------------------------------------------------------------------------------------------- */
@@ -320,6 +383,20 @@ static struct conversation_item *list_items(const struct turn *turn, size_t coun
 	return items;
 }
 
+/* The turns that are listed; a thread may have none (NULL). */
+static int open_items(struct conversation_op *op, const struct store_snapshot *snapshot,
+		      struct conversation **conversation, struct turn **turn, struct err *err) {
+	*conversation = thread_open(op->module, snapshot, err);
+	if (!*conversation) {
+		return -1;
+	}
+	const struct store_response *last = snapshot_response(snapshot, snapshot->threads[0].last_response);
+	if (last) {
+		*turn = build_turns(&(*conversation)->vault, snapshot, last->id, false, err);
+	}
+	return last && !*turn ? -1 : 0;
+}
+
 static void on_items(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
 	struct conversation_op *op = owner;
 	struct conversation *conversation = NULL;
@@ -327,16 +404,16 @@ static void on_items(void *owner, struct store_snapshot *snapshot, const struct 
 	struct conversation_item *items = NULL;
 	size_t count = 0;
 	struct err err = {0};
-	if (!read_err) {
-		conversation = thread_open(op->module, snapshot, &err);
-		const char *last = conversation ? snapshot->threads[0].last_response : "";
-		turn = conversation ? build_turns(&conversation->vault, snapshot, last, false, &err) : NULL;
+	if (!read_err && open_items(op, snapshot, &conversation, &turn, &err) == 0) {
 		count = count_items(turn);
 		items = list_items(turn, count);
-		if (!turn || !items) {
-			read_err = &err;
-			log_failure(op, &err);
+		if (!items) {
+			err_set(&err, ERR_MEMORY, "no memory for a list");
 		}
+	}
+	if (!read_err && err.code != ERR_NONE) {
+		read_err = &err;
+		log_failure(op, &err);
 	}
 	store_snapshot_free(&snapshot);
 	op->done.items(op->arg, items, read_err ? 0 : count, read_err);
@@ -486,6 +563,6 @@ struct conversation_op *conversation_list(struct conversations *module, const ch
 	op_query(&query, STORE_READ_THREADS, owner, after);
 	query.limit = limit;
 	query.ascending = ascending;
-	query.record_kind = RECORD_INPUT;
+	query.record_kinds[0] = RECORD_INPUT;
 	return op_read(&op, &query, on_list) ? NULL : op;
 }

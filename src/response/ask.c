@@ -147,6 +147,16 @@ int ask_check(const struct response *response, struct api_error *error) {
 	return 0;
 }
 
+int ask_count(const struct response *response, int64_t *tokens, struct api_error *error) {
+	struct context context;
+	if (show(response, &context, error)) {
+		return -1;
+	}
+	*tokens = context_tokens(&context, &response->settings);
+	context_free(&context);
+	return 0;
+}
+
 int ask_start(struct response *r, const struct upstream_sink *sink, struct api_error *error) {
 	struct context context;
 	if (show(r, &context, error)) {

@@ -94,6 +94,7 @@ struct response *response_new(struct registry *registry, const struct engine_dep
 	memcpy(r->continues, start->request->conversation, sizeof r->continues);
 	r->settings = start->request->settings;
 	r->prepare_only = start->request->prepare_only;
+	r->counts = start->request->counts;
 	r->input = start->request->input;
 	*start->request = (struct request){0};
 	r->parent = turn_hold(start->parent);

@@ -341,8 +341,16 @@ static int write_begin(struct response *r, struct err *err) {
 	return r->beginning ? 0 : -1;
 }
 
+static int count(struct response *r, struct api_error *error) {
+	r->usage.known = true;
+	return ask_count(r, &r->usage.input_tokens, error);
+}
+
 /* The upstream is asked, or, if it is to be asked later, can be. */
 static int ask(struct response *r, struct api_error *error) {
+	if (r->prepare_only || r->stopped) {
+		return r->counts ? count(r, error) : 0;
+	}
 	return asks_late(r) ? ask_check(r, error) : ask_start(r, &sink, error);
 }
 
@@ -361,7 +369,7 @@ static void connect_upstream(struct response *r) {
 	if (!response_move(r, STATE_CONNECTING)) {
 		return;
 	}
-	if (asks && ask(r, &error)) {
+	if (ask(r, &error)) {
 		refuse(r, &error);
 		return;
 	}

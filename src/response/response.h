@@ -59,6 +59,7 @@ struct response {
 	struct list watch_link;
 
 	bool prepare_only; /* the model is not asked */
+	bool counts;       /* its usage says how many tokens the model would be shown */
 	bool stopped;      /* before the model was asked: it won't be, and ends so, for `reason` */
 	enum response_status stop_status;
 	struct conversation_op *loading, *beginning, *finishing;

@@ -66,10 +66,20 @@ void api_reply_err(struct exchange *exchange, const struct err *err, enum api_er
 	reply_code(exchange, code);
 }
 
+static void note_deprecated(struct exchange *exchange, const struct json *body) {
+	for (const struct json *member = json_first(body); http_deprecated.count && member;
+	     member = json_next(member)) {
+		const struct http_deprecation *row =
+			http_deprecation_find(&http_deprecated, exchange->match.route, json_key(member));
+		exchange->deprecation = http_deprecation_sooner(exchange->deprecation, row);
+	}
+}
+
 struct json *api_body_json(struct exchange *exchange) {
 	struct err err;
 	struct json *json = json_parse(buf_str(&exchange->body), &err);
 	if (json && json_type(json) == JSON_OBJECT) {
+		note_deprecated(exchange, json);
 		return json;
 	}
 	struct api_error error;

@@ -203,6 +203,7 @@ static int admit(struct exchange *exchange, struct lws *wsi, struct api_error *e
 	if (exchange->options) {
 		return 0;
 	}
+	exchange->deprecation = match->route ? http_deprecation_find(&http_deprecated, match->route, STR_NONE) : NULL;
 	if (!match->route) {
 		return match->allowed ? api_error_set(error, API_METHOD_NOT_ALLOWED, NULL, NULL)
 				      : static_admit(exchange, error);

@@ -138,8 +138,7 @@ struct chat_reader; /* of one answer: what must be remembered from chunk to chun
 
 struct chat_reader_options {
 	enum chat_think think;
-	struct buf
-		*scratch; /* borrowed; readers may share it, for its content is good within one chat_reader_read only */
+	struct buf *scratch; /* borrowed, may be shared: what it holds is good within one chat_reader_read only */
 	chat_delta_fn *each;
 	void *owner; /* of `each` */
 };

@@ -120,23 +120,25 @@ struct chat_delta {
 /* 0 to go on, -1 to stop reading. */
 typedef int chat_delta_fn(void *owner, const struct chat_delta *delta);
 
+#define CHAT_CODE_SIZE 64
+#define CHAT_TIER_SIZE 16
+
 /* What one chunk said besides its deltas. */
 struct chat_chunk {
 	enum chat_finish finish;
 	struct chat_usage usage;
-	bool done;             /* [DONE] */
-	bool is_error;         /* {"error": …} in the stream */
-	char error_text[200];  /* its message, cut */
-	char error_code[64];   /* its code, or else its type, cut; "": none */
-	char service_tier[16]; /* of [a-z_]; "": not said */
+	bool done;                         /* [DONE] */
+	bool is_error;                     /* {"error": …} in the stream */
+	char error_text[200];              /* its message, cut */
+	char error_code[CHAT_CODE_SIZE];   /* its code, or else its type, cut; "": none */
+	char service_tier[CHAT_TIER_SIZE]; /* of [a-z_]; "": not said */
 };
 
 struct chat_reader; /* of one answer: what must be remembered from chunk to chunk */
 
 struct chat_reader_options {
 	enum chat_think think;
-	struct buf
-		*scratch; /* borrowed; readers may share it, for its content is good within one chat_reader_read only */
+	struct buf *scratch; /* borrowed, may be shared: what it holds is good within one chat_reader_read only */
 	chat_delta_fn *each;
 	void *owner; /* of `each` */
 };
@@ -150,7 +152,7 @@ void chat_reader_free(struct chat_reader **reader);
  * test compares them).
  *
  * A finish reason or [DONE] ends the answer: what was held back, because it could have been the start of a tag, is
- * handed on.
+ * handed on. When an answer breaks off, those few bytes are lost with what would have followed them.
  * -1 with ERR_INVALID when it is no JSON, not the shape of a chunk, or holds a call that cannot be shown (without a
  * name, or with one that is no function's); with ERR_MEMORY; or, `err` untouched, when the callback stopped it. */
 int chat_reader_read(struct chat_reader *reader, struct str data, struct chat_chunk *chunk, struct err *err);

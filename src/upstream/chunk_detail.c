@@ -100,12 +100,12 @@ bool detail_annotation(const struct json *annotation, struct buf *out) {
 	return true;
 }
 
-void detail_tier(struct str said, char tier[static DETAIL_TIER_SIZE]) {
+void detail_tier(struct str said, char tier[static CHAT_TIER_SIZE]) {
 	tier[0] = '\0';
 	for (size_t i = 0; i < said.length; i++) {
 		if ((said.data[i] < 'a' || said.data[i] > 'z') && said.data[i] != '_') {
 			return;
 		}
 	}
-	str_copy(tier, DETAIL_TIER_SIZE, said);
+	str_copy(tier, CHAT_TIER_SIZE, said);
 }

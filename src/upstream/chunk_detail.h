@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "upstream/chat.h"
 
 /* Appends the tokens of a choice's logprobs.content as LogProb objects, separated by commas, also from what `out`
  * already holds. What has no token or no logprob is left out; bytes that are missing are those of the token. */
@@ -15,9 +16,7 @@ void detail_logprobs(const struct json *content, struct buf *out);
  * ({"type", "url_citation": {"url", …}}) and the flat one. */
 bool detail_annotation(const struct json *annotation, struct buf *out);
 
-#define DETAIL_TIER_SIZE 16 /* of the fields for it in chat.h and client.h */
-
 /* A service_tier as it may be shown: copied if it is made of [a-z_] and fits, else `tier` is "". */
-void detail_tier(struct str said, char tier[static DETAIL_TIER_SIZE]);
+void detail_tier(struct str said, char tier[static CHAT_TIER_SIZE]);
 
 #endif

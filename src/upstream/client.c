@@ -65,16 +65,16 @@ struct upstream_call {
 	bool cancelled;
 	bool unconnected;           /* the last try found nobody */
 	bool touched;               /* a try before it may have come to a model */
-	bool texted;                /* the first text has come */
-	bool unflushed;             /* text has come with this read */
+	bool texted;                /* the first delta has come */
+	bool unflushed;             /* a delta has come with this read */
 	bool ending;                /* the deadline of the answer's end runs */
 	const char *reason;         /* libcurl's words for a failed transfer; static */
 	struct chat_reader *reader; /* of the answer of this try */
 	bool called;                /* a function call has come */
 	enum chat_finish finish;
 	struct chat_usage usage;
-	char code[64];
-	char service_tier[16];
+	char code[CHAT_CODE_SIZE];
+	char service_tier[CHAT_TIER_SIZE];
 	int64_t started_us;
 	int64_t first_token_due_ms;
 	int64_t retry_after_ms;

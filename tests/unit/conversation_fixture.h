@@ -71,7 +71,7 @@ static inline void on_list(void *arg, const struct conversation_summary *rows, s
 	answer->count = count;
 	answer->more = more;
 	for (size_t i = 0; i < count; i++) {
-		buf_printf(&answer->texts, "%s\n", rows[i].title);
+		buf_printf(&answer->texts, "%s %s\n", rows[i].title, rows[i].metadata);
 	}
 }
 

@@ -140,7 +140,7 @@ static void conversations_are_listed_by_title(void **state) {
 	expect(f);
 	conversation_list(f->vessel.conversations, OWNER, "", 2, true, on_list, &f->answer);
 	vessel_wait(&f->vessel, &f->answer.done);
-	assert_string_equal(buf_text(&f->answer.texts), "first line\nsecond\n");
+	assert_string_equal(buf_text(&f->answer.texts), "first line {}\nsecond {}\n");
 	assert_true(f->answer.more);
 	expect(f);
 	conversation_list(f->vessel.conversations, "user_b", "", 2, true, on_list, &f->answer);

@@ -128,12 +128,17 @@ struct conversation_op *conversation_finish_again(struct conversation *conversat
 						  const struct conversation_entry *entry, conversation_written_fn *done,
 						  void *arg);
 
+/* An output item that something came of, with that alone in its parts: put behind what earlier segments have of it. */
+struct conversation_piece {
+	uint32_t index; /* of the output item */
+	struct item item;
+};
 /* What came of a running response since its last checkpoint. All borrowed during the call. */
 struct conversation_segment {
 	const char *response_id;
-	uint32_t number;     /* 0, 1, 2, … */
-	const char *item_id; /* of the item that the text belongs to */
-	struct str text;
+	uint32_t number; /* 0, 1, 2, … */
+	const struct conversation_piece *pieces;
+	size_t piece_count;
 	struct str events; /* the next part of the event log, as conversation_entry.events has the whole */
 };
 /* Keeps a segment, so that a killed server finds what was streamed. It goes with conversation_finish; until then, and for

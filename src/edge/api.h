@@ -8,6 +8,8 @@ void api_response_create(struct exchange *exchange);
 void api_response_get(struct exchange *exchange);
 void api_response_delete(struct exchange *exchange);
 void api_response_cancel(struct exchange *exchange);
+void api_response_compact(struct exchange *exchange);
+void api_response_tokens(struct exchange *exchange);
 
 void api_conversation_list(struct exchange *exchange);
 void api_conversation_items(struct exchange *exchange);

@@ -32,6 +32,7 @@ struct session {
 	uint32_t waiting_count;    /* of them */
 	struct list subscriptions; /* conversations that are watched */
 	uint32_t subscription_count;
+	uint32_t steer_events; /* told so far: they have numbers of their own */
 	struct list lookups; /* cancels whose response is looked for in the store */
 
 	/* what goes out */

@@ -129,7 +129,7 @@ static void test_finish_reasons(void **state) {
 		{STREAM DELTA("a") FINISH("length") DONE, CHAT_FINISH_LENGTH},
 		{STREAM DELTA("a") FINISH("content_filter") DONE, CHAT_FINISH_FILTER},
 		{STREAM DELTA("a") FINISH("tool_calls") DONE, CHAT_FINISH_TOOLS},
-		{STREAM DELTA("a") FINISH("eos") DONE, CHAT_FINISH_OTHER},
+		{STREAM DELTA("a") FINISH("paused") DONE, CHAT_FINISH_OTHER},
 		{STREAM DELTA("a") DONE, CHAT_FINISH_STOP},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -388,8 +388,8 @@ struct crowd {
 	size_t finished;
 };
 
-static void crowd_text(void *owner, struct str text) {
-	(void)owner, (void)text;
+static void crowd_text(void *owner, const struct chat_delta *delta) {
+	(void)owner, (void)delta;
 }
 
 static void crowd_flush(void *owner) {

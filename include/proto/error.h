@@ -59,6 +59,10 @@
 	  "Do not retry: send a new key if the model is to be asked, and paid, again.")                                \
 	X(CONVERSATION_NOT_FOUND, "conversation_not_found", 404, "invalid_request_error",                              \
 	  "No such conversation of this user.", "List them with GET /v1/conversations.")                               \
+	X(CONVERSATION_LOCKED, "conversation_locked", 409, "invalid_request_error",                                    \
+	  "A response of the conversation is still in progress.", "Wait for its terminal event.")                      \
+	X(ITEM_NOT_FOUND, "item_not_found", 404, "invalid_request_error", "No such item in this conversation.",        \
+	  "List them with GET /v1/conversations/{id}/items.")                                                          \
 	X(NOT_FOUND, "not_found", 404, "invalid_request_error", "No such path.", "See the table of endpoints.")        \
 	X(METHOD_NOT_ALLOWED, "method_not_allowed", 405, "invalid_request_error",                                      \
 	  "The path exists, the method does not.", "Use a method that the Allow header names.")                        \

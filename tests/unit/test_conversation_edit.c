@@ -356,8 +356,10 @@ static void an_item_of_checkpoints_is_deleted_with_them(void **state) {
 		.error_message = "",
 		.status = RESPONSE_IN_PROGRESS,
 	};
-	const struct conversation_segment segment = {
-		.response_id = "resp_1", .item_id = "msg_cut", .text = STR("so far")};
+	struct conversation_piece pieces[2] = {{.index = 0}, {.index = 1}};
+	const struct conversation_segment segment = {.response_id = "resp_1", .pieces = pieces, .piece_count = 2};
+	assert_int_equal(item_message(&pieces[0].item, ROLE_ASSISTANT, ITEM_IN_PROGRESS, "msg_kept", STR("kept")), 0);
+	assert_int_equal(item_message(&pieces[1].item, ROLE_ASSISTANT, ITEM_IN_PROGRESS, "msg_cut", STR("cut")), 0);
 	struct conversation *c = start(f);
 	char id[ID_SIZE];
 	snprintf(id, sizeof id, "%s", conversation_id(c));
@@ -368,12 +370,19 @@ static void an_item_of_checkpoints_is_deleted_with_them(void **state) {
 	conversation_checkpoint(c, &segment, on_written, &f->answer);
 	vessel_wait(&f->vessel, &f->answer.done);
 	item_list_free(&input);
+	item_free(&pieces[0].item);
+	item_free(&pieces[1].item);
 	conversation_release(&c);
 	reopen(f); /* which finds it incomplete */
-	assert_int_equal(latest_count(f, id), 2);
+	assert_int_equal(latest_count(f, id), 3);
 	assert_int_equal(erase_item(f, OWNER, id, "msg_cut"), ERR_NONE);
 	assert_int_equal(erase_item(f, OWNER, id, "msg_cut"), ERR_NOT_FOUND);
 	reopen(f);
+	assert_int_equal(latest_count(f, id), 2);
+	/* The other is a record now. */
+	assert_int_equal(find(f, OWNER, "msg_kept"), ERR_NONE);
+	assert_string_equal(buf_text(&f->answer.texts), "kept");
+	assert_int_equal(erase_item(f, OWNER, id, "msg_kept"), ERR_NONE);
 	assert_int_equal(latest_count(f, id), 1);
 }
 

@@ -191,11 +191,17 @@ struct conversation_summary {
 	char last_response[ID_SIZE];
 	int64_t created_ms, updated_ms;
 	char title[128]; /* the first words of the first message, or "" */
+	char *metadata;  /* a JSON object, "{}" if it has none; borrowed during the call */
 };
 typedef void conversation_list_fn(void *arg, const struct conversation_summary *rows, size_t count, bool more,
 				  const struct err *err);
 struct conversation_op *conversation_list(struct conversations *module, const char *owner, const char *after,
 					  uint32_t limit, bool ascending, conversation_list_fn *done, void *arg);
+
+/* One of them. The records are verified against the thread's head; `summary` is borrowed, NULL with an error. */
+typedef void conversation_summary_fn(void *arg, const struct conversation_summary *summary, const struct err *err);
+struct conversation_op *conversation_read(struct conversations *module, const char *owner, const char *id,
+					  conversation_summary_fn *done, void *arg);
 
 /* The items along the path from the first turn to the conversation's latest response, in order. Borrowed. */
 struct conversation_item {
@@ -206,5 +212,33 @@ typedef void conversation_items_fn(void *arg, const struct conversation_item *it
 				   const struct err *err);
 struct conversation_op *conversation_items(struct conversations *module, const char *owner, const char *id,
 					   conversation_items_fn *done, void *arg);
+
+/* --- edits: what is changed without a model being asked ---------------------------------------------------------------- */
+
+/* All borrowed during the call. */
+struct conversation_edit {
+	const char *owner;
+	const char *id;                /* of the conversation */
+	const struct item_list *items; /* to stand behind its latest response, as a turn of their own. NULL: none */
+	const char *metadata;          /* a JSON object, to stand in the place of what it has. NULL: that stays */
+};
+/* Writes a conversation that was just started, with its metadata, which must be given, and its first items. `edit->id` is
+ * ignored. */
+struct conversation_op *conversation_create(struct conversation *conversation, const struct conversation_edit *edit,
+					    conversation_written_fn *done, void *arg);
+/* ERR_NOT_FOUND: no such conversation of this owner; ERR_CONFLICT: items can't be added while a response of it runs. */
+struct conversation_op *conversation_edit(struct conversations *module, const struct conversation_edit *edit,
+					  conversation_written_fn *done, void *arg);
+
+struct conversation_place {
+	const char *owner;
+	const char *id;   /* of the conversation */
+	const char *item; /* in it, on whatever branch */
+};
+/* Deletes one item, and the event log of the response that it was an answer of: a replay then has no events between
+ * response.in_progress and the terminal one. Of several items of this id the newest goes. ERR_NOT_FOUND: no such conversation of
+ * this owner, or no such item in it; ERR_CONFLICT: a response of it runs, or is being written. */
+struct conversation_op *conversation_delete_item(struct conversations *module, const struct conversation_place *place,
+						 conversation_written_fn *done, void *arg);
 
 #endif

@@ -81,12 +81,20 @@ enum chat_finish {
 	CHAT_FINISH_LENGTH,
 	CHAT_FINISH_FILTER,
 	CHAT_FINISH_TOOLS,
+	CHAT_FINISH_CUT, /* the server itself gave the answer up: abort, error, … */
 	CHAT_FINISH_OTHER,
 };
 
 struct chat_usage {
 	bool known;
 	int64_t input_tokens, cached_tokens, output_tokens, reasoning_tokens;
+};
+
+/* Where an answer's text holds the model's reasoning, when the server does not tell the two apart. */
+enum chat_think {
+	CHAT_THINK_OFF,  /* text is text */
+	CHAT_THINK_TAGS, /* an answer that begins with <think> is reasoning up to </think> */
+	CHAT_THINK_OPEN, /* the same, but the template of the prompt opened the block: the answer begins within it */
 };
 
 enum chat_delta_kind {

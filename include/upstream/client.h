@@ -27,6 +27,7 @@ struct upstream_options {
 	int64_t retry_base_ms;          /* the first pause; doubles, with full jitter; a longer Retry-After wins */
 	int64_t retry_max_ms;           /* no pause is longer; a longer Retry-After ends the tries */
 	size_t max_event;               /* bytes of one SSE event */
+	enum chat_think think;          /* how its models' texts hold their reasoning */
 };
 
 struct upstream_deps {
@@ -71,6 +72,8 @@ struct upstream_outcome {
 	uint32_t tries;
 	bool untouched; /* an error that surely cost nothing: no try came to a model, which could not be reached or refused */
 	char text[256]; /* what happened, for the user: may quote the upstream, so not for logs; never the key */
+	char code[64];  /* the upstream's own code for an error that it told of: context_length_exceeded; "": none */
+	char service_tier[16]; /* the one that served, of [a-z_]; "": not said */
 };
 
 struct upstream_sink {

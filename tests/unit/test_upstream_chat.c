@@ -291,8 +291,13 @@ static void test_what_is_no_chunk(void **state) {
 
 static void test_request(void **state) {
 	(void)state;
+	const struct chat_part brief = {.text = STR("be \"brief\"")};
+	const struct chat_part words = {.text = STR("h\xC3\xA9\n")};
 	const struct chat_message messages[] = {
-		{"developer", STR("be \"brief\"")}, {"user", STR("h\xC3\xA9\n")}, {"assistant", STR("")}};
+		{.role = "developer", .parts = &brief, .part_count = 1},
+		{.role = "user", .parts = &words, .part_count = 1},
+		{.role = "assistant"},
+	};
 	const struct chat_request request = {
 		.model = "m/1",
 		.messages = messages,

@@ -388,8 +388,8 @@ struct crowd {
 	size_t finished;
 };
 
-static void crowd_text(void *owner, struct str text) {
-	(void)owner, (void)text;
+static void crowd_text(void *owner, const struct chat_delta *delta) {
+	(void)owner, (void)delta;
 }
 
 static void crowd_flush(void *owner) {

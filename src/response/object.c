@@ -52,7 +52,7 @@ void response_set_conversation(struct response *r, struct conversation *conversa
 }
 
 struct response *response_new(struct registry *registry, const struct engine_deps *deps,
-			      const struct engine_start *start, const char *model) {
+			      const struct engine_start *start, const struct upstream_model *model) {
 	struct response *r = mem_zalloc(sizeof *r);
 	if (!r) {
 		return NULL;
@@ -68,7 +68,9 @@ struct response *response_new(struct registry *registry, const struct engine_dep
 	id_make(r->id, "resp", r->created_ms);
 	id_make(r->item_id, "msg", r->created_ms);
 	str_copy_cut(r->owner, sizeof r->owner, str_of(start->owner));
-	str_copy_cut(r->model, sizeof r->model, str_of(model));
+	str_copy_cut(r->model, sizeof r->model, str_of(model->name));
+	r->can = model->can;
+	r->context_tokens = model->context;
 	memcpy(r->parent_id, start->request->previous_response_id, sizeof r->parent_id);
 	r->settings = start->request->settings;
 	r->prepare_only = start->request->prepare_only;

@@ -35,6 +35,8 @@ struct response {
 	char parent_id[ID_SIZE];
 	char item_id[ID_SIZE];
 	char model[REQUEST_MODEL_SIZE];
+	uint32_t can;            /* UPSTREAM_CAN_…: what the model's servers can */
+	uint32_t context_tokens; /* what the model takes and gives together; 0: not declared */
 	struct request_settings settings;
 	struct item_list input;
 	int64_t created_ms;
@@ -81,9 +83,9 @@ struct response {
 	struct item output;
 };
 
-/* What a new one is made of. The request is emptied. */
+/* What a new one is made of. The request is emptied; of the model it takes name, abilities and context. */
 struct response *response_new(struct registry *registry, const struct engine_deps *deps,
-			      const struct engine_start *start, const char *model);
+			      const struct engine_start *start, const struct upstream_model *model);
 /* Runs it from the loop on. */
 void response_begin(struct response *response);
 void response_hold(struct response *response);

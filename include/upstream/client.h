@@ -91,8 +91,9 @@ struct upstream_outcome {
 	uint32_t tries;
 	bool untouched; /* an error that surely cost nothing: no try came to a model, which could not be reached or refused */
 	char text[256]; /* what happened, for the user: may quote the upstream, so not for logs; never the key */
-	char code[64];  /* the upstream's own code for an error that it told of: context_length_exceeded; "": none */
-	char service_tier[16]; /* the one that served, of [a-z_]; "": not said */
+	char code
+		[CHAT_CODE_SIZE]; /* the upstream's own for an error that it told of: context_length_exceeded; "": none */
+	char service_tier[CHAT_TIER_SIZE]; /* the one that served, of [a-z_]; "": not said */
 };
 
 struct upstream_sink {

@@ -40,16 +40,20 @@ struct upstream_call {
 	enum upstream_error verdict; /* of the event being read; UPSTREAM_OK: go on. Paused: if nobody may be asked */
 	bool in_callback;            /* upstream_cancel leaves the memory to whoever runs the callback */
 	bool cancelled;
-	bool live;          /* counted as such */
-	bool shared;        /* the deadline that runs is its server's share */
-	bool unconnected;   /* the last try found nobody */
-	bool touched;       /* a try before it may have come to a model */
-	bool texted;        /* the first text has come */
-	bool unflushed;     /* text has come with this read */
-	bool ending;        /* the deadline of the answer's end runs */
-	const char *reason; /* libcurl's words for a failed transfer; static */
+	bool live;                  /* counted as such */
+	bool shared;                /* the deadline that runs is its server's share */
+	bool unconnected;           /* the last try found nobody */
+	bool touched;               /* a try before it may have come to a model */
+	bool texted;                /* the first delta has come */
+	bool unflushed;             /* a delta has come with this read */
+	bool ending;                /* the deadline of the answer's end runs */
+	const char *reason;         /* libcurl's words for a failed transfer; static */
+	struct chat_reader *reader; /* of the answer of this try */
+	bool called;                /* a function call has come */
 	enum chat_finish finish;
 	struct chat_usage usage;
+	char code[CHAT_CODE_SIZE];
+	char service_tier[CHAT_TIER_SIZE];
 	int64_t started_us;
 	int64_t first_token_due_ms;
 	int64_t retry_after_ms;
@@ -102,6 +106,7 @@ static void call_free(struct upstream_call *call) {
 	buf_free(&call->answer);
 	buf_free(&call->said);
 	sse_free(&call->sse);
+	chat_reader_free(&call->reader);
 	mem_free(call);
 }
 
@@ -146,6 +151,10 @@ static void call_finish(struct upstream_call *call, enum upstream_error error) {
 		.untouched = !call->touched && is_harmless(call, error),
 	};
 	outcome_text(call, error, outcome.text, sizeof outcome.text);
+	if (error != UPSTREAM_OK && target && !endpoint_key_in(target->endpoint, str_of(call->code))) {
+		str_copy(outcome.code, sizeof outcome.code, str_of(call->code));
+	}
+	str_copy(outcome.service_tier, sizeof outcome.service_tier, str_of(call->service_tier));
 	call_move(call, CALL_OVER);
 	if (!target) {
 		counter_add(call->upstream->unasked[error], 1);
@@ -191,6 +200,8 @@ static int call_try(struct upstream_call *call, struct err *err) {
 	buf_clear(&call->said);
 	sse_free(&call->sse);
 	sse_init(&call->sse, target->options.max_event);
+	call->code[0] = '\0';
+	call->service_tier[0] = '\0';
 	call->verdict = UPSTREAM_OK;
 	call->reason = "";
 	call->status = 0;
@@ -281,35 +292,43 @@ static void call_end(struct upstream_call *call, enum upstream_error error) {
 
 /* --- reading the answer ----------------------------------------------------------------------------------------- */
 
-/* false: the owner cancelled. */
-static bool call_text(struct upstream_call *call, struct str text) {
+/* -1: the owner cancelled. */
+static int on_delta(void *owner, const struct chat_delta *delta) {
+	struct upstream_call *call = owner;
 	struct upstream *upstream = call->upstream;
 	if (!call->texted) {
 		call->texted = true;
 		histogram_observe_us(upstream->first_token, clock_monotonic_us(upstream->clock) - call->started_us);
 	}
+	call->called = call->called || delta->kind == CHAT_DELTA_CALL;
 	call->unflushed = true;
-	call->sink.delta(call->owner, &(struct chat_delta){.kind = CHAT_DELTA_TEXT, .text = text});
-	return !call->cancelled;
+	call->sink.delta(call->owner, delta);
+	return call->cancelled ? -1 : 0;
 }
 
-/* What a chunk, or a whole completion, said. false: stop reading. */
+/* What a chunk, or a whole completion, said besides its deltas. false: stop reading. */
 static bool call_take(struct upstream_call *call, const struct chat_chunk *chunk) {
 	if (chunk->usage.known) {
 		call->usage = chunk->usage;
 	}
+	if (chunk->service_tier[0] != '\0') {
+		memcpy(call->service_tier, chunk->service_tier, sizeof call->service_tier);
+	}
 	if (chunk->is_error) {
 		buf_append_text(&call->said, chunk->error_text);
+		memcpy(call->code, chunk->error_code, sizeof call->code);
 		call->verdict = UPSTREAM_REPORTED;
-		return false;
-	}
-	if (chunk->text.length > 0 && !call_text(call, chunk->text)) {
 		return false;
 	}
 	if (chunk->finish != CHAT_FINISH_NONE) {
 		call->finish = chunk->finish;
 	}
 	return true;
+}
+
+/* Several servers say that they are done and not why. */
+static enum chat_finish finish_unsaid(const struct upstream_call *call) {
+	return call->called ? CHAT_FINISH_TOOLS : CHAT_FINISH_STOP;
 }
 
 static enum upstream_error verdict_of(const struct err *err) {
@@ -323,15 +342,16 @@ static int on_event(void *owner, struct str data) {
 	}
 	struct chat_chunk chunk;
 	struct err err = {0};
-	if (chat_chunk_read(data, &call->upstream->scratch, &chunk, &err)) {
-		call->verdict = verdict_of(&err);
-		log_warn(&call->log, "upstream event not understood", LOG_ERR(&err));
+	if (chat_reader_read(call->reader, data, &chunk, &err)) {
+		if (!call->cancelled) {
+			call->verdict = verdict_of(&err);
+			log_warn(&call->log, "upstream event not understood", LOG_ERR(&err));
+		}
 		return -1;
 	}
 	if (chunk.done) {
-		/* Several servers say that they are done and not why. */
 		if (call->finish == CHAT_FINISH_NONE) {
-			call->finish = CHAT_FINISH_STOP;
+			call->finish = finish_unsaid(call);
 		}
 		call_move(call, CALL_ENDING);
 		return 0;
@@ -374,6 +394,20 @@ static bool is_type(const char *content_type, const char *wanted) {
 	       (content_type[length] == '\0' || strchr("; \t", content_type[length]));
 }
 
+static void call_expect(struct upstream_call *call) {
+	const struct chat_reader_options options = {
+		.think = call->round.target->options.think,
+		.scratch = &call->upstream->scratch,
+		.each = on_delta,
+		.owner = call,
+	};
+	chat_reader_free(&call->reader);
+	call->reader = chat_reader_new(&options, NULL);
+	if (!call->reader) {
+		call->verdict = UPSTREAM_MEMORY;
+	}
+}
+
 /* The head of the answer is there: what its body will be. */
 static void call_answered(struct upstream_call *call) {
 	CURL *easy = call->transfer.easy;
@@ -387,12 +421,15 @@ static void call_answered(struct upstream_call *call) {
 	if (retry_after_s > 0) {
 		call->retry_after_ms = retry_after_s > INT64_MAX / 1000 ? INT64_MAX : retry_after_s * 1000;
 	}
+	if (is_success(call->status)) {
+		call_expect(call);
+	}
 	if (is_success(call->status) && is_type(type, "text/event-stream")) {
 		call_move(call, CALL_STREAMING);
 		return;
 	}
 	call_move(call, CALL_COLLECTING);
-	if (is_success(call->status) && !is_type(type, "application/json")) {
+	if (is_success(call->status) && call->verdict == UPSTREAM_OK && !is_type(type, "application/json")) {
 		buf_append_text(&call->said, "it is neither an event stream nor JSON");
 		call->verdict = UPSTREAM_PROTOCOL;
 	}
@@ -425,29 +462,35 @@ static void call_flush(struct upstream_call *call) {
 	}
 }
 
+/* The answer of a server that does not stream. */
+static void call_read_whole(struct upstream_call *call) {
+	struct chat_chunk chunk;
+	struct err err = {0};
+	if (chat_reader_read(call->reader, buf_str(&call->answer), &chunk, &err)) {
+		call->verdict = call->cancelled ? UPSTREAM_OK : verdict_of(&err);
+	} else if (call_take(call, &chunk)) {
+		if (call->finish == CHAT_FINISH_NONE) {
+			call->finish = finish_unsaid(call);
+		}
+		call_flush(call);
+	}
+}
+
 /* What was collected is all that comes. */
 static void call_judge(struct upstream_call *call, bool complete) {
 	if (!is_success(call->status)) {
 		char message[200];
-		char code[64];
-		chat_error_read(buf_str(&call->answer), message, sizeof message, code, sizeof code);
+		chat_error_read(buf_str(&call->answer), message, sizeof message, call->code, sizeof call->code);
 		buf_append_text(&call->said, message);
 		call_fail(call, fault_of_status(call->status));
 		return;
 	}
-	struct chat_chunk chunk = {0};
-	struct err err = {0};
-	if (!complete) {
-		call->verdict = UPSTREAM_CUT;
-	} else if (chat_chunk_read(buf_str(&call->answer), &call->upstream->scratch, &chunk, &err)) {
-		call->verdict = verdict_of(&err);
-	} else {
-		call->finish = CHAT_FINISH_STOP;
+	if (complete) {
 		call->in_callback = true;
-		if (call_take(call, &chunk)) {
-			call_flush(call);
-		}
+		call_read_whole(call);
 		call->in_callback = false;
+	} else {
+		call->verdict = UPSTREAM_CUT;
 	}
 	if (call->cancelled) {
 		call_free(call);
@@ -463,7 +506,7 @@ static void on_readable(struct transfer *transfer) {
 	if (call->state == CALL_ASKING) {
 		call_answered(call);
 	}
-	if (call->state == CALL_STREAMING) {
+	if (call->state == CALL_STREAMING && call->verdict == UPSTREAM_OK) {
 		call_read_stream(call);
 	} else if (call->state == CALL_COLLECTING && call->verdict == UPSTREAM_OK) {
 		call_collect(call);

@@ -20,6 +20,7 @@ void api_session_get(struct exchange *exchange);
 void api_session_delete(struct exchange *exchange);
 
 void api_models(struct exchange *exchange);
+void api_model(struct exchange *exchange);
 
 void api_health(struct exchange *exchange);
 void api_ready(struct exchange *exchange);

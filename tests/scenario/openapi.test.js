@@ -136,7 +136,7 @@ test('a response that contradicts itself, or holds what it must not, is found', 
 	]) {
 		assert.ok(!fits('Response', spoiled), JSON.stringify(spoiled));
 	}
-	assert.ok(fits('Response', { ...response, output: [{ type: 'vendor:thing', whatever: 1 }] }), "another implementer's item");
+	assert.ok(fits('Response', { ...response, output: [{ type: 'vendor:thing', id: 'x_1', whatever: 1 }] }), "another implementer's item");
 });
 
 test('an answer with a wrong status, type, header or body is found', async () => {

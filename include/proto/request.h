@@ -70,6 +70,7 @@ struct request {
 	bool stream;                        /* HTTP only */
 	bool obfuscates;                    /* stream_options.include_obfuscation: deltas carry padding */
 	bool prepare_only;                  /* WebSocket only (generate: false): the model is not asked */
+	bool counts;                        /* with prepare_only: how many tokens the model would be shown is wanted */
 	/* WebSocket: its field of this name. HTTP: whoever read the header puts it here. "" for none. */
 	char idempotency_key[REQUEST_KEY_SIZE];
 };
@@ -81,6 +82,8 @@ enum request_transport { REQUEST_HTTP, REQUEST_WEBSOCKET };
  * `now_ms` dates the ids it makes. */
 int request_read(const struct json *object, enum request_transport transport, int64_t now_ms, struct request *request,
 		 struct api_error *error);
+/* The value of `input`: the user's text, or an array of items. -1 with a filled error; the list is empty then. */
+int request_read_input(const struct json *value, int64_t now_ms, struct item_list *input, struct api_error *error);
 void request_free(struct request *request);
 /* The lane that a WebSocket message names with `stream_id`, 1 to 256 of [A-Za-z0-9_.-]; "" when it names none. -1 with
  * INVALID_STREAM_ID for anything else. */

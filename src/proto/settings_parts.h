@@ -39,6 +39,9 @@ extern const struct label_row settings_labels[LABEL_ROWS];
  * there. What two settings say about each other is not looked at. -1 with the field's error. */
 int settings_read_member(const struct field *field, struct str name, struct request_settings *settings, bool *known);
 
+/* An object of at most 16 strings, bounded in length: a copy as JSON, which the caller frees. */
+int settings_read_metadata(const struct field *field, char **out);
+
 void text_settings_free(struct text_settings *text);
 int text_settings_copy(struct text_settings *to, const struct text_settings *from); /* -1 when memory is out */
 /* The value of `text`. */

@@ -113,7 +113,7 @@ static int check_pair(const struct field *metadata, const struct json *member) {
 	return field_bounded(&pair, METADATA_VALUE_MAX, &text);
 }
 
-static int read_metadata(const struct field *field, struct request_settings *settings) {
+int settings_read_metadata(const struct field *field, char **out) {
 	if (json_type(field->value) != JSON_OBJECT) {
 		return field_wrong_type(field, "an object of strings");
 	}
@@ -127,7 +127,11 @@ static int read_metadata(const struct field *field, struct request_settings *set
 			return -1;
 		}
 	}
-	return field_copy_json(field, &settings->metadata);
+	return field_copy_json(field, out);
+}
+
+static int read_metadata(const struct field *field, struct request_settings *settings) {
+	return settings_read_metadata(field, &settings->metadata);
 }
 
 static int read_tools(const struct field *field, struct request_settings *settings) {

@@ -44,7 +44,7 @@ int request_settings_copy(struct request_settings *to, const struct request_sett
 
 static const double *number_of(const struct request_settings *settings, const struct number_row *row) {
 	bool has = *(const bool *)((const char *)settings + row->has);
-	return has ? (const double *)((const char *)settings + row->value) : NULL;
+	return has ? (const double *)(const void *)((const char *)settings + row->value) : NULL;
 }
 
 static const int64_t *integer_of(const struct request_settings *settings, const struct integer_row *row) {
@@ -187,7 +187,7 @@ static int read_stored(const struct json *json, struct request_settings *setting
 
 int request_settings_read(struct str text, struct request_settings *settings, struct err *err) {
 	struct err parse = {0};
-	struct json *json = json_parse(text, &parse);
+	struct json *json = json_parse_stored(text, &parse);
 	struct request_settings made = {.store = true};
 	struct api_error error = {0};
 	int result = json ? read_stored(json, &made, &error) : -1;

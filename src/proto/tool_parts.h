@@ -8,8 +8,7 @@
 /* The same as tool_list_read and tool_choice_read, of a field wherever it stands. */
 int tool_list_read_field(const struct field *field, struct tool_list *list);
 int tool_choice_read_field(const struct field *field, struct tool_choice *choice);
-/* Only what was said, so that settings are stored in no more tokens than they came in: they have to pass the JSON gate
- * when they are read again. */
+/* Only what was said, for the store. */
 void tool_list_write_said(struct json_writer *w, const struct tool_list *list);
 void tool_choice_write_said(struct json_writer *w, const struct tool_choice *choice);
 

@@ -60,9 +60,9 @@
 	X(CONVERSATION_NOT_FOUND, "conversation_not_found", 404, "invalid_request_error",                              \
 	  "No such conversation of this user.", "List them with GET /v1/conversations.")                               \
 	X(CONVERSATION_LOCKED, "conversation_locked", 409, "invalid_request_error",                                    \
-	  "A response of the conversation is still in progress.", "Wait for its terminal event.")                      \
-	X(ITEM_NOT_FOUND, "item_not_found", 404, "invalid_request_error", "No such item in this conversation.",        \
-	  "List them with GET /v1/conversations/{id}/items.")                                                          \
+	  "A response of the conversation is still in progress.", "Wait for its terminal event, or cancel it.")        \
+	X(ITEM_NOT_FOUND, "item_not_found", 404, "invalid_request_error", "No such item of this user.",                \
+	  "List the items of its conversation; or send the item itself.")                                              \
 	X(NOT_FOUND, "not_found", 404, "invalid_request_error", "No such path.", "See the table of endpoints.")        \
 	X(METHOD_NOT_ALLOWED, "method_not_allowed", 405, "invalid_request_error",                                      \
 	  "The path exists, the method does not.", "Use a method that the Allow header names.")                        \

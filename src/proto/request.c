@@ -4,7 +4,6 @@
 
 #include "settings_parts.h"
 
-#define INPUT_MAX 10485760 /* characters of an input that is one text: Open Responses' maxLength */
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 struct reader {
@@ -118,53 +117,8 @@ static int read_idempotency_key(const struct field *field, const struct reader *
 
 /* --- input ---------------------------------------------------------------------------------------------------------- */
 
-static int add_item(const struct field *field, const struct reader *reader, struct item *item) {
-	if (item_list_add(&reader->request->input, item) != 0) {
-		item_free(item);
-		return field_no_memory(field);
-	}
-	return 0;
-}
-
-static int read_input_text(const struct field *field, const struct reader *reader) {
-	struct str text;
-	if (field_bounded(field, INPUT_MAX, &text) != 0) {
-		return -1;
-	}
-	if (text.length == 0) {
-		return api_error_set(field->error, API_INVALID_VALUE, field->path,
-				     "input is empty; send the user's text, or an array of items");
-	}
-	char id[ID_SIZE];
-	id_make(id, item_id_prefix(ITEM_MESSAGE), reader->now_ms);
-	struct item item;
-	if (item_message(&item, ROLE_USER, ITEM_COMPLETED, id, text) != 0) {
-		return field_no_memory(field);
-	}
-	return add_item(field, reader, &item);
-}
-
 static int read_input(const struct field *field, const struct reader *reader) {
-	if (json_type(field->value) == JSON_STRING) {
-		return read_input_text(field, reader);
-	}
-	if (json_type(field->value) != JSON_ARRAY) {
-		return field_wrong_type(field, "a string or an array of items");
-	}
-	if (!json_first(field->value)) {
-		return api_error_set(field->error, API_INVALID_VALUE, field->path,
-				     "input is an empty array; send at least one item");
-	}
-	size_t index = 0;
-	for (const struct json *value = json_first(field->value); value; value = json_next(value), index++) {
-		struct field element = field_element(field, index, value);
-		struct item item;
-		if (item_read(value, element.path, reader->now_ms, &item, field->error) != 0 ||
-		    add_item(field, reader, &item) != 0) {
-			return -1;
-		}
-	}
-	return 0;
+	return request_read_input(field->value, reader->now_ms, &reader->request->input, field->error);
 }
 
 /* --- the table ------------------------------------------------------------------------------------------------------ */

@@ -34,7 +34,7 @@ static void on_kept(void *owner, const struct err *err) {
 /* What came of one item since the last checkpoint: all of its parts, each with its new text alone. What is no text of the
  * model's comes with the end of the item. */
 static int take_piece(const struct response *r, uint32_t index, bool ends, struct item *piece) {
-	const struct item *item = &r->answer.items.items[index];
+	const struct item *item = &r->output.items.items[index];
 	struct item made = *item;
 	made.parts = NULL;
 	made.part_count = 0;
@@ -43,7 +43,7 @@ static int take_piece(const struct response *r, uint32_t index, bool ends, struc
 		const struct event_entry of = {.item = (uint16_t)index, .part = (uint8_t)p};
 		bool streams = part->kind != PART_ENCRYPTED;
 		struct part *taken = !streams && !ends ? NULL : item_add_part(&made, part->kind, STR(""));
-		if (!taken || (streams ? event_log_collect(&r->answer.events, r->kept_events, of, taken)
+		if (!taken || (streams ? event_log_collect(&r->output.events, r->kept_events, of, taken)
 				       : part_append(taken, (struct str){part->text, part->length}))) {
 			item_free(&made);
 			return -1;
@@ -67,8 +67,8 @@ static void pieces_free(struct pieces *pieces) {
 
 /* Of every item that an event since then is of. */
 static int take_pieces(const struct response *r, struct pieces *pieces) {
-	const struct event_log *events = &r->answer.events;
-	const size_t count = r->answer.items.count;
+	const struct event_log *events = &r->output.events;
+	const size_t count = r->output.items.count;
 	uint8_t *touched = mem_zarray(count + 1, sizeof *touched);
 	pieces->list = mem_zarray(count + 1, sizeof *pieces->list);
 	int result = touched && pieces->list ? 0 : -1;
@@ -93,7 +93,7 @@ static int take_pieces(const struct response *r, struct pieces *pieces) {
 static void keep(struct response *r) {
 	struct buf events = BUF_INIT;
 	struct pieces pieces = {0};
-	event_log_encode(&r->answer.events, r->kept_events, &events);
+	event_log_encode(&r->output.events, r->kept_events, &events);
 	if (take_pieces(r, &pieces) == 0 && !events.failed) {
 		const struct conversation_segment segment = {
 			.response_id = r->id,
@@ -107,7 +107,7 @@ static void keep(struct response *r) {
 	if (r->checkpoint) {
 		r->segments++;
 		r->kept_before = r->kept_events;
-		r->kept_events = r->answer.events.count;
+		r->kept_events = r->output.events.count;
 	}
 	pieces_free(&pieces);
 	buf_free(&events);
@@ -119,7 +119,7 @@ void checkpoint_all(struct registry *registry) {
 	while (map_next(registry->live, &position, NULL, &live)) {
 		struct response *r = live;
 		if (r->state == STATE_STREAMING && r->settings.store && r->shown && !r->checkpoint &&
-		    r->answer.events.count > r->kept_events) {
+		    r->output.events.count > r->kept_events) {
 			keep(r);
 		}
 	}

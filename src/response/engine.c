@@ -303,7 +303,7 @@ int response_steer(struct response *response) {
 	if (response->replayed || response->state >= STATE_COMMITTING) {
 		return -1;
 	}
-	bool has_called = response->answer.call_count > 0;
+	bool has_called = response->output.call_count > 0;
 	if (!stop_early(response, RESPONSE_INCOMPLETE, "steered") && !has_called) {
 		response_stop(response, RESPONSE_INCOMPLETE, "steered");
 	}

@@ -83,10 +83,10 @@ struct response *response_new(struct registry *registry, const struct engine_dep
 	list_init(&r->cursors);
 	list_init(&r->untold);
 	id_make(r->id, "resp", r->created_ms);
-	answer_init(&r->answer);
-	r->answer.now_ms = r->created_ms;
-	r->answer.closing = seal_reasoning;
-	r->answer.owner = r;
+	output_init(&r->output);
+	r->output.now_ms = r->created_ms;
+	r->output.closing = seal_reasoning;
+	r->output.owner = r;
 	str_copy_cut(r->owner, sizeof r->owner, str_of(start->owner));
 	str_copy_cut(r->model, sizeof r->model, str_of(model));
 	r->can = UPSTREAM_CAN_TOOLS | UPSTREAM_CAN_IMAGES | UPSTREAM_CAN_REASONING;
@@ -121,7 +121,7 @@ static void response_free(struct response *r) {
 	turn_release(&r->parent);
 	turn_release(&r->turn);
 	conversation_release(&r->conversation);
-	answer_free(&r->answer);
+	output_free(&r->output);
 	mem_free(r->error_message);
 	mem_free(r);
 }

@@ -13,7 +13,7 @@ static int take_items(struct response *r, struct stored_response *stored) {
 
 static int take_events(struct response *r, const struct stored_response *stored, struct err *err) {
 	const struct item_list *output = &stored->output;
-	struct event_log *events = &r->answer.events;
+	struct event_log *events = &r->output.events;
 	/* Without events nothing of it was ever told, or an item of it was deleted. */
 	if (stored->events.length &&
 	    event_log_decode(events, buf_str(&stored->events), output->items, output->count, err)) {
@@ -73,12 +73,12 @@ static void refuse(struct response *r, const struct err *err) {
  * what was never stored, and still has to hear how it ended. */
 static void place_cursors(struct response *r) {
 	struct api_error error;
-	failure_past_the_end(r->answer.events.count, &error);
+	failure_past_the_end(r->output.events.count, &error);
 	list_each(node, after, &r->cursors) {
 		struct cursor *cursor = container_of(node, struct cursor, link);
-		if (r->torn && cursor->next >= r->answer.events.count) {
-			cursor->next = r->answer.events.count - 1;
-		} else if (cursor->next > r->answer.events.count) {
+		if (r->torn && cursor->next >= r->output.events.count) {
+			cursor->next = r->output.events.count - 1;
+		} else if (cursor->next > r->output.events.count) {
 			list_remove(&cursor->link);
 			cursor->response = NULL;
 			cursor->sink->refused(cursor, &error);
@@ -114,7 +114,7 @@ struct response *replay_start(struct registry *registry, const struct engine_dep
 	r->deps = deps;
 	r->settings.store = true;
 	r->replayed = true;
-	answer_init(&r->answer);
+	output_init(&r->output);
 	list_init(&r->cursors);
 	list_init(&r->untold);
 	str_copy_cut(r->id, sizeof r->id, str_of(id));

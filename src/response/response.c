@@ -52,7 +52,7 @@ static void refuse_for(struct response *r, enum api_error_code code, const char 
 }
 
 static void become_turn(struct response *r) {
-	r->turn = turn_new(r->parent, r->id, &r->input, &r->answer.items);
+	r->turn = turn_new(r->parent, r->id, &r->input, &r->output.items);
 	if (r->turn) {
 		turn_release(&r->parent);
 	}
@@ -68,11 +68,11 @@ static void end(struct response *r) {
 		return;
 	}
 	idempotency_settle(r, !is_stored(r) && !is_worth_asking_again(r));
-	event_log_append(&r->answer.events, EVENT_TERMINAL, 0, 0);
+	event_log_append(&r->output.events, EVENT_TERMINAL, 0, 0);
 	become_turn(r);
 	log_info(&r->log, "response ended", LOG_S("status", response_status_name(r->status)),
-		 LOG_S("reason", r->reason), LOG_S("model", r->model), LOG_I("events", r->answer.events.count),
-		 LOG_I("bytes", r->answer.events.text.length),
+		 LOG_S("reason", r->reason), LOG_S("model", r->model), LOG_I("events", r->output.events.count),
+		 LOG_I("bytes", r->output.events.text.length),
 		 LOG_I("input_tokens", r->usage.known ? r->usage.input_tokens : -1),
 		 LOG_I("output_tokens", r->usage.known ? r->usage.output_tokens : -1),
 		 LOG_I("ms", (now_us(r) - r->started_us) / 1000));
@@ -112,7 +112,7 @@ static int write_end(struct response *r) {
 /* Closes what is open, in the log and as items. */
 static void close_answer(struct response *r) {
 	enum item_status status = r->status == RESPONSE_COMPLETED ? ITEM_COMPLETED : ITEM_INCOMPLETE;
-	if (r->state == STATE_STREAMING && answer_close(&r->answer, status)) {
+	if (r->state == STATE_STREAMING && output_close(&r->output, status)) {
 		struct api_error error;
 		api_error_set(&error, API_OVERLOADED, NULL, NULL);
 		set_failure(r, &error);
@@ -175,7 +175,7 @@ static void fail(struct response *r, enum api_error_code code) {
 
 /* Its bytes so far, and what would come on top. */
 static bool is_too_long(const struct response *r, const struct chat_delta *delta) {
-	const struct event_log *events = &r->answer.events;
+	const struct event_log *events = &r->output.events;
 	size_t max = r->registry->max_answer;
 	return max && events->text.length + events->side.length + delta->text.length + delta->logprobs.length > max;
 }
@@ -183,7 +183,7 @@ static bool is_too_long(const struct response *r, const struct chat_delta *delta
 /* Whether the model may make one more function call. If not, it is stopped: what it has said so far is what counts. */
 static bool admit_call(struct response *r, struct str name) {
 	const struct request_settings *settings = &r->settings;
-	size_t made = r->answer.call_count;
+	size_t made = r->output.call_count;
 	if (!tool_choice_allows(&settings->tool_choice, name)) {
 		fail(r, API_TOOL_NOT_ALLOWED);
 		return false;
@@ -212,19 +212,19 @@ static void on_delta(void *owner, const struct chat_delta *delta) {
 	if (delta->kind == CHAT_DELTA_CALL && delta->call_begins && !admit_call(r, delta->call_name)) {
 		return;
 	}
-	if (answer_add(&r->answer, delta)) {
+	if (output_add(&r->output, delta)) {
 		fail(r, API_OVERLOADED);
 	}
 }
 
 static void on_flush(void *owner) {
 	struct response *r = owner;
-	uint32_t before = r->answer.events.count;
-	if (answer_flush(&r->answer)) {
+	uint32_t before = r->output.events.count;
+	if (output_flush(&r->output)) {
 		fail(r, API_OVERLOADED);
 		return;
 	}
-	counter_add(r->registry->metrics.deltas, r->answer.events.count - before);
+	counter_add(r->registry->metrics.deltas, r->output.events.count - before);
 	response_notify(r);
 }
 
@@ -275,7 +275,7 @@ static void on_finished(void *owner, const struct upstream_outcome *outcome) {
 	/* An answer of no words is still a message. */
 	if (r->status == RESPONSE_COMPLETED && r->state == STATE_CONNECTING) {
 		response_move(r, STATE_STREAMING);
-		if (answer_open_message(&r->answer)) {
+		if (output_open_message(&r->output)) {
 			fail(r, API_OVERLOADED);
 			return;
 		}
@@ -355,7 +355,7 @@ static int ask(struct response *r, struct api_error *error) {
 }
 
 static int begin_log(struct response *r) {
-	struct event_log *events = &r->answer.events;
+	struct event_log *events = &r->output.events;
 	return event_log_append(events, EVENT_CREATED, 0, 0) || event_log_append(events, EVENT_IN_PROGRESS, 0, 0) ? -1
 														  : 0;
 }

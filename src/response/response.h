@@ -2,8 +2,8 @@
 #ifndef SLUICE_RESPONSE_RESPONSE_H
 #define SLUICE_RESPONSE_RESPONSE_H
 
-#include "answer.h"
 #include "base/list.h"
+#include "output.h"
 #include "registry.h"
 #include "response/engine.h"
 
@@ -70,7 +70,7 @@ struct response {
 	int64_t behind_us;                 /* since when checkpoints fail; 0: they don't */
 	struct upstream_call *call;
 
-	struct answer answer;
+	struct output output;
 	bool shown; /* that it began is durable: cursors may read */
 	struct list cursors;
 	struct list untold; /* cursors as well: those that a notice under way has yet to reach */

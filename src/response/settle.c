@@ -29,8 +29,8 @@ struct conversation_entry settle_entry(const struct response *r) {
 struct conversation_op *settle_write(struct response *r, settle_write_fn *write, conversation_written_fn *done) {
 	struct conversation_op *op = NULL;
 	struct buf encoded = BUF_INIT;
-	event_log_encode(&r->answer.events, 0, &encoded);
-	if (r->answer.events.entries[r->answer.events.count - 1].kind != EVENT_TERMINAL) {
+	event_log_encode(&r->output.events, 0, &encoded);
+	if (r->output.events.entries[r->output.events.count - 1].kind != EVENT_TERMINAL) {
 		buf_append_char(&encoded, EVENT_TERMINAL);
 	}
 	if (!encoded.failed) {
@@ -95,10 +95,10 @@ static int close_log(struct response *r) {
 	if (response_ended(r) || r->state == STATE_COMMITTING) {
 		return 0;
 	}
-	if (r->state == STATE_STREAMING && answer_close(&r->answer, ITEM_INCOMPLETE)) {
+	if (r->state == STATE_STREAMING && output_close(&r->output, ITEM_INCOMPLETE)) {
 		return -1;
 	}
-	return event_log_close(&r->answer.events, r->answer.items.items, r->answer.items.count);
+	return event_log_close(&r->output.events, r->output.items.items, r->output.items.count);
 }
 
 void settle_later(struct response *r, const struct err *err) {

@@ -4,7 +4,7 @@
 #include "base/str.h"
 
 const struct item_list *response_output(const struct response *r) {
-	return r->turn ? &r->turn->output : &r->answer.items;
+	return r->turn ? &r->turn->output : &r->output.items;
 }
 
 static void fill_view(const struct response *r, struct response_view *view) {
@@ -35,7 +35,7 @@ void response_view(struct response *response, struct response_view *view) {
 	if (response->state == STATE_STREAMING) {
 		item_list_free(&response->so_far);
 		/* Without memory it shows what is whole. */
-		(void)answer_snapshot(&response->answer, &response->so_far);
+		(void)output_snapshot(&response->output, &response->so_far);
 		view->output = response->so_far.items;
 		view->output_count = response->so_far.count;
 	}
@@ -49,13 +49,13 @@ static const struct part *event_part(const struct response *r, const struct even
 }
 
 const char *view_event_name(const struct response *r, uint32_t sequence) {
-	const struct event_entry *entry = &r->answer.events.entries[sequence];
+	const struct event_entry *entry = &r->output.events.entries[sequence];
 	const struct part *part = event_part(r, entry);
 	return event_name(entry->kind, r->status, part ? part->kind : PART_OUTPUT_TEXT);
 }
 
 void view_write_event(struct response *r, uint32_t sequence, struct buf *out) {
-	const struct event_log *events = &r->answer.events;
+	const struct event_log *events = &r->output.events;
 	const struct event_entry *entry = &events->entries[sequence];
 	const struct item_list *output = response_output(r);
 	const struct item *item = entry->item < output->count ? &output->items[entry->item] : NULL;

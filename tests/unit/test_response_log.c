@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
-#include "answer.h"
 #include "base/mem.h"
 #include "event_log.h"
+#include "output.h"
 
 static void append(struct event_log *log, enum event_kind kind) {
 	assert_int_equal(event_log_append(log, kind, 0, 0), 0);
@@ -154,27 +154,27 @@ static void the_end_never_lacks_memory(void **state) {
 
 /* --- whole answers -------------------------------------------------------------------------------------------------- */
 
-static void say(struct answer *answer, enum chat_delta_kind kind, const char *text) {
+static void say(struct output *answer, enum chat_delta_kind kind, const char *text) {
 	const struct chat_delta delta = {.kind = kind, .text = str_of(text)};
-	assert_int_equal(answer_add(answer, &delta), 0);
+	assert_int_equal(output_add(answer, &delta), 0);
 }
 
-static void call(struct answer *answer, uint32_t number, const char *name, const char *arguments) {
+static void call(struct output *answer, uint32_t number, const char *name, const char *arguments) {
 	const struct chat_delta delta = {.kind = CHAT_DELTA_CALL,
 					 .text = str_of(arguments),
 					 .call = number,
 					 .call_begins = name != NULL,
 					 .call_name = str_of(name)};
-	assert_int_equal(answer_add(answer, &delta), 0);
+	assert_int_equal(output_add(answer, &delta), 0);
 }
 
-static void begin(struct answer *answer) {
-	answer_init(answer);
+static void begin(struct output *answer) {
+	output_init(answer);
 	append(&answer->events, EVENT_CREATED);
 	append(&answer->events, EVENT_IN_PROGRESS);
 }
 
-static char *tell(const struct answer *answer) {
+static char *tell(const struct output *answer) {
 	struct buf out = BUF_INIT;
 	for (uint32_t i = 0; i < answer->events.count; i++) {
 		const struct event_entry *entry = &answer->events.entries[i];
@@ -188,7 +188,7 @@ static char *tell(const struct answer *answer) {
 
 static void an_answer_is_many_items(void **state) {
 	(void)state;
-	struct answer answer;
+	struct output answer;
 	begin(&answer);
 	say(&answer, CHAT_DELTA_REASONING, "hm");
 	say(&answer, CHAT_DELTA_REASONING, "m");
@@ -198,8 +198,8 @@ static void an_answer_is_many_items(void **state) {
 	call(&answer, 1, "g", "[");
 	call(&answer, 0, NULL, "}");
 	call(&answer, 1, NULL, "1");
-	assert_int_equal(answer_flush(&answer), 0);
-	assert_int_equal(answer_close(&answer, ITEM_INCOMPLETE), 0);
+	assert_int_equal(output_flush(&answer), 0);
+	assert_int_equal(output_close(&answer, ITEM_INCOMPLETE), 0);
 	append(&answer.events, EVENT_TERMINAL);
 	char *told = tell(&answer);
 	assert_string_equal(told, "C0.0 I0.0 a0.0 p0.0 -0.0hmm d0.0 q0.0 x0.0 "
@@ -214,35 +214,35 @@ static void an_answer_is_many_items(void **state) {
 	assert_int_equal(answer.items.items[2].status, ITEM_COMPLETED); /* it is whole, though the answer is not */
 	assert_int_equal(answer.items.items[3].status, ITEM_INCOMPLETE);
 	assert_true(str_starts(str_of(answer.items.items[2].call_id), "call_"));
-	answer_free(&answer);
+	output_free(&answer);
 }
 
 static void what_stands_beside_the_text_is_kept_with_it(void **state) {
 	(void)state;
-	struct answer answer;
+	struct output answer;
 	begin(&answer);
 	const struct chat_delta first = {.kind = CHAT_DELTA_TEXT, .text = STR("a"), .logprobs = STR("{\"a\":1}")};
 	const struct chat_delta second = {.kind = CHAT_DELTA_TEXT, .text = STR("b"), .logprobs = STR("{\"b\":2}")};
 	const struct chat_delta note = {.kind = CHAT_DELTA_ANNOTATION, .text = STR("{\"n\":1}")};
-	assert_int_equal(answer_add(&answer, &first), 0);
-	assert_int_equal(answer_add(&answer, &second), 0);
-	assert_int_equal(answer_flush(&answer), 0);
+	assert_int_equal(output_add(&answer, &first), 0);
+	assert_int_equal(output_add(&answer, &second), 0);
+	assert_int_equal(output_flush(&answer), 0);
 	assert_true(str_is(event_log_side(&answer.events, 4), "{\"a\":1},{\"b\":2}"));
-	assert_int_equal(answer_add(&answer, &note), 0);
-	assert_int_equal(answer_add(&answer, &note), 0);
-	assert_int_equal(answer_add(&answer, &first), 0);
+	assert_int_equal(output_add(&answer, &note), 0);
+	assert_int_equal(output_add(&answer, &note), 0);
+	assert_int_equal(output_add(&answer, &first), 0);
 	assert_int_equal(event_log_annotations_before(&answer.events, 6), 1);
-	assert_int_equal(answer_close(&answer, ITEM_COMPLETED), 0);
+	assert_int_equal(output_close(&answer, ITEM_COMPLETED), 0);
 	const struct part *part = &answer.items.items[0].parts[0];
 	assert_string_equal(part->text, "aba");
 	assert_string_equal(part->logprobs, "{\"a\":1},{\"b\":2},{\"a\":1}");
 	assert_string_equal(part->annotations, "{\"n\":1},{\"n\":1}");
-	answer_free(&answer);
+	output_free(&answer);
 }
 
 /* Random answers: whatever comes in whatever order, the stored log and the items give the same events again; any first part of
  * it, as a killed server leaves it, can be closed and then names every item that it has begun. */
-static void random_delta(struct answer *answer, uint32_t *calls) {
+static void random_delta(struct output *answer, uint32_t *calls) {
 	static const char *const texts[] = {"x", "yy", "\xC3\xA9", ""};
 	const char *text = texts[rand() % 4];
 	struct chat_delta delta = {.kind = (enum chat_delta_kind)(rand() % 5), .text = str_of(text)};
@@ -255,9 +255,9 @@ static void random_delta(struct answer *answer, uint32_t *calls) {
 		delta.call = delta.call_begins ? (*calls)++ : (uint32_t)rand() % *calls;
 		delta.call_name = STR("f");
 	}
-	assert_int_equal(answer_add(answer, &delta), 0);
+	assert_int_equal(output_add(answer, &delta), 0);
 	if (rand() % 2) {
-		assert_int_equal(answer_flush(answer), 0);
+		assert_int_equal(output_flush(answer), 0);
 	}
 }
 
@@ -272,12 +272,12 @@ static void assert_same_events(const struct event_log *a, const struct event_log
 	}
 }
 
-static void check_snapshot(const struct answer *answer) {
+static void check_snapshot(const struct output *answer) {
 	struct item_list items = {0};
 	struct event_log closed = {0};
 	struct buf encoded = BUF_INIT;
 	struct err err = {0};
-	assert_int_equal(answer_snapshot(answer, &items), 0);
+	assert_int_equal(output_snapshot(answer, &items), 0);
 	event_log_encode(&answer->events, 0, &encoded);
 	assert_int_equal(event_log_decode(&closed, buf_str(&encoded), items.items, items.count, &err), 0);
 	assert_int_equal(event_log_close(&closed, items.items, items.count), 0);
@@ -302,7 +302,7 @@ static void random_answers_are_kept_and_replayed(void **state) {
 	print_message("SLUICE_TEST_SEED=%u\n", seed);
 	srand(seed);
 	for (int round = 0; round < 200; round++) {
-		struct answer answer;
+		struct output answer;
 		struct event_log again = {0};
 		struct buf whole = BUF_INIT;
 		struct buf pieces = BUF_INIT;
@@ -315,7 +315,7 @@ static void random_answers_are_kept_and_replayed(void **state) {
 			event_log_encode(&answer.events, from, &pieces);
 			check_snapshot(&answer);
 		}
-		assert_int_equal(answer_close(&answer, ITEM_COMPLETED), 0);
+		assert_int_equal(output_close(&answer, ITEM_COMPLETED), 0);
 		append(&answer.events, EVENT_TERMINAL);
 		event_log_encode(&answer.events, 0, &whole);
 		/* Segment by segment it is the same text as at once. */
@@ -325,7 +325,7 @@ static void random_answers_are_kept_and_replayed(void **state) {
 			event_log_decode(&again, buf_str(&whole), answer.items.items, answer.items.count, &err), 0);
 		assert_same_events(&answer.events, &again);
 		event_log_free(&again);
-		answer_free(&answer);
+		output_free(&answer);
 		buf_free(&whole);
 		buf_free(&pieces);
 	}
@@ -336,7 +336,7 @@ static void memory_may_run_out_anywhere(void **state) {
 	(void)state;
 	bool clean = false;
 	for (uint64_t nth = 1; !clean; nth++) {
-		struct answer answer;
+		struct output answer;
 		begin(&answer);
 		mem_fail_after(nth, false);
 		static const enum chat_delta_kind kinds[] = {CHAT_DELTA_REASONING, CHAT_DELTA_TEXT,
@@ -350,12 +350,12 @@ static void memory_may_run_out_anywhere(void **state) {
 							 .call_begins = kinds[i] == CHAT_DELTA_CALL,
 							 .call_name = STR("f")};
 			calls += kinds[i] == CHAT_DELTA_CALL;
-			result = answer_add(&answer, &delta);
+			result = output_add(&answer, &delta);
 		}
-		result = result ? result : answer_close(&answer, ITEM_COMPLETED);
+		result = result ? result : output_close(&answer, ITEM_COMPLETED);
 		clean = result == 0;
 		mem_fail_after(0, false);
-		answer_free(&answer);
+		output_free(&answer);
 		assert_true(nth < 1000);
 	}
 }

@@ -1,7 +1,7 @@
 /* What the model says, as items and their events: the one place that decides where an item begins and ends. Pure but for
  * the ids' clock. Private to the response layer. */
-#ifndef SLUICE_RESPONSE_ANSWER_H
-#define SLUICE_RESPONSE_ANSWER_H
+#ifndef SLUICE_RESPONSE_OUTPUT_H
+#define SLUICE_RESPONSE_OUTPUT_H
 
 #include <stdbool.h>
 
@@ -9,7 +9,7 @@
 #include "proto/item.h"
 #include "upstream/chat.h"
 
-struct answer {
+struct output {
 	struct event_log events;
 	struct item_list items; /* their texts are filled in when they are closed */
 	/* The message or reasoning that is open: its index, or -1. Calls beside it stay open until the answer's end, because
@@ -24,17 +24,17 @@ struct answer {
 	void *owner;
 };
 
-void answer_init(struct answer *answer);
-void answer_free(struct answer *answer);
+void output_init(struct output *output);
+void output_free(struct output *output);
 /* Takes a piece: opens the item that it belongs to, if need be. -1 when memory is out, or an answer has too many items. */
-int answer_add(struct answer *answer, const struct chat_delta *delta);
+int output_add(struct output *output, const struct chat_delta *delta);
 /* Makes an event of what waits. -1 when memory is out. */
-int answer_flush(struct answer *answer);
+int output_flush(struct output *output);
 /* An answer of no words is still a message. */
-int answer_open_message(struct answer *answer);
+int output_open_message(struct output *output);
 /* Ends all that is open: as completed, or as incomplete. */
-int answer_close(struct answer *answer, enum item_status status);
+int output_close(struct output *output, enum item_status status);
 /* The items with the text that there is so far, for who asks in mid-stream. -1 when memory is out. */
-int answer_snapshot(const struct answer *answer, struct item_list *items);
+int output_snapshot(const struct output *output, struct item_list *items);
 
 #endif

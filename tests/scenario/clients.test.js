@@ -9,7 +9,7 @@ import { zodTextFormat } from 'openai/helpers/zod';
 import WebSocket from 'ws';
 import { z } from 'zod';
 import { openai, responsesWS } from '../lib/sdk.js';
-import { within } from '../lib/server.js';
+import { startServer, within } from '../lib/server.js';
 import { eventually, setup } from '../lib/setup.js';
 import { test } from '../lib/test.js';
 import { gate, reply } from '../lib/upstream.js';
@@ -336,11 +336,11 @@ later('ai with openai-compatible, which knows only Chat Completions: text, strea
  * request that asks for nothing, continues that one unstored, and takes what it is told from events and errors alone.
  */
 class Codex {
-	constructor() {
-		this.socket = new WebSocket(stage.server.wsUrl, {
+	constructor({ server = stage.server, key = stage.key } = {}) {
+		this.socket = new WebSocket(server.wsUrl, {
 			perMessageDeflate: { clientMaxWindowBits: true },
 			headers: {
-				authorization: `Bearer ${stage.key}`,
+				authorization: `Bearer ${key}`,
 				originator: 'codex_exec',
 				'openai-beta': 'responses_websockets=2026-02-06',
 			},
@@ -416,7 +416,7 @@ later('Codex: prewarms, asks, runs a command and goes on, all of it unstored in 
 	});
 	assert.equal(answering.at(-1).response.output.at(-1).content[0].text, 'Two files.');
 	const { messages } = asked('what is in this folder')[1];
-	assert.deepEqual(messages.map(({ role }) => role), ['developer', 'user', 'assistant', 'tool']);
+	assert.deepEqual(messages.map(({ role }) => role), ['system', 'user', 'assistant', 'tool']);
 	codex.socket.close();
 });
 
@@ -427,9 +427,18 @@ later('Codex: reads the status and the headers of an error', async () => {
 	const error = await codex.turn({ previous_response_id: missing, input: [says('user', 'x')] }).catch((event) => event);
 	assert.equal(error.status, 404);
 	assert.equal(error.error.code, 'previous_response_not_found');
-	stage.upstream.on('later', reply.fails(429, { headers: { 'retry-after': '7' } }));
-	const limited = await codex.turn({ input: [says('user', 'later')] }).catch((event) => event);
-	assert.equal(limited.status, 429);
-	assert.equal(limited.headers['retry-after'], '7');
 	codex.socket.close();
+	const server = await startServer({ upstream: stage.upstream, settings: { limits: { requests_per_minute: 1, burst: 1 } } });
+	try {
+		const hasty = new Codex({ server, key: await server.createKey('ada') });
+		await once(hasty.socket, 'open');
+		await hasty.turn({ input: [says('user', 'in time')] });
+		const limited = await hasty.turn({ input: [says('user', 'too soon')] }).catch((event) => event);
+		assert.equal(limited.status, 429);
+		assert.equal(limited.error.code, 'rate_limit_exceeded');
+		assert.match(limited.headers['retry-after'], /^[0-9]+$/);
+		hasty.socket.close();
+	} finally {
+		await server.remove();
+	}
 });

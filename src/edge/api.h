@@ -8,6 +8,8 @@ void api_response_create(struct exchange *exchange);
 void api_response_get(struct exchange *exchange);
 void api_response_delete(struct exchange *exchange);
 void api_response_cancel(struct exchange *exchange);
+void api_response_compact(struct exchange *exchange);
+void api_response_tokens(struct exchange *exchange);
 
 void api_conversation_list(struct exchange *exchange);
 void api_conversation_items(struct exchange *exchange);
@@ -18,6 +20,7 @@ void api_session_get(struct exchange *exchange);
 void api_session_delete(struct exchange *exchange);
 
 void api_models(struct exchange *exchange);
+void api_model(struct exchange *exchange);
 
 void api_health(struct exchange *exchange);
 void api_ready(struct exchange *exchange);

@@ -66,10 +66,20 @@ void api_reply_err(struct exchange *exchange, const struct err *err, enum api_er
 	reply_code(exchange, code);
 }
 
+static void note_deprecated(struct exchange *exchange, const struct json *body) {
+	for (const struct json *member = json_first(body); http_deprecated.count && member;
+	     member = json_next(member)) {
+		const struct http_deprecation *row =
+			http_deprecation_find(&http_deprecated, exchange->match.route, json_key(member));
+		exchange->deprecation = http_deprecation_sooner(exchange->deprecation, row);
+	}
+}
+
 struct json *api_body_json(struct exchange *exchange) {
 	struct err err;
 	struct json *json = json_parse(buf_str(&exchange->body), &err);
 	if (json && json_type(json) == JSON_OBJECT) {
+		note_deprecated(exchange, json);
 		return json;
 	}
 	struct api_error error;
@@ -77,6 +87,44 @@ struct json *api_body_json(struct exchange *exchange) {
 	json_free(&json);
 	reply_error(exchange, &error);
 	return NULL;
+}
+
+static int check_fields(const struct json *body, const char *const *fields, struct api_error *error) {
+	for (const struct json *member = json_first(body); fields && member; member = json_next(member)) {
+		size_t i = 0;
+		while (fields[i] && !str_is(json_key(member), fields[i])) {
+			i++;
+		}
+		if (!fields[i]) {
+			return request_unknown_field(error, json_key(member));
+		}
+	}
+	return 0;
+}
+
+int api_read_request(struct exchange *exchange, const char *const *fields, struct request *request) {
+	struct json *json = api_body_json(exchange);
+	struct api_error error;
+	if (!json) {
+		return -1;
+	}
+	*request = (struct request){0};
+	int bad = check_fields(json, fields, &error) ||
+		  request_read(json, REQUEST_HTTP, edge_wall_ms(exchange->edge), request, &error);
+	json_free(&json);
+	if (bad) {
+		reply_error(exchange, &error);
+	}
+	return bad ? -1 : 0;
+}
+
+bool api_read_to_end(struct cursor *cursor) {
+	const struct exchange *exchange = cursor->owner;
+	struct buf *scratch = &exchange->edge->event;
+	do {
+		buf_clear(scratch);
+	} while (cursor_next(cursor, scratch, NULL));
+	return cursor_finished(cursor);
 }
 
 bool api_started(struct exchange *exchange, struct conversation_op *op) {

@@ -18,6 +18,11 @@ int api_list_query(struct exchange *exchange, struct list_query *query, uint32_t
 void api_reply_err(struct exchange *exchange, const struct err *err, enum api_error_code missing);
 /* Parses the body; answers and gives NULL when it is not a JSON object. */
 struct json *api_body_json(struct exchange *exchange);
+/* The body as a request to create a response, of which only these fields may be given (the last is NULL; a NULL list takes all).
+ * Answers with an error and gives -1. */
+int api_read_request(struct exchange *exchange, const char *const *fields, struct request *request);
+/* Passes over the events that there are, for who answers with the whole. Whether the response has ended. */
+bool api_read_to_end(struct cursor *cursor);
 /* Answers when no work could be started (memory); the exchange then is gone. */
 bool api_started(struct exchange *exchange, struct conversation_op *op);
 

@@ -33,13 +33,8 @@ static void reply_ended(struct exchange *exchange) {
 }
 
 static void on_waiting_ready(struct cursor *cursor) {
-	struct exchange *exchange = cursor->owner;
-	struct buf *scratch = &exchange->edge->event;
-	do {
-		buf_clear(scratch);
-	} while (cursor_next(cursor, scratch, NULL));
-	if (cursor_finished(cursor)) {
-		reply_ended(exchange);
+	if (api_read_to_end(cursor)) {
+		reply_ended(cursor->owner);
 	}
 }
 
@@ -49,10 +44,28 @@ static void on_waiting_refused(struct cursor *cursor, const struct api_error *er
 
 static const struct cursor_sink waiting_sink = {.ready = on_waiting_ready, .refused = on_waiting_refused};
 
+/* --- not waiting for it -------------------------------------------------------------------------------------------- */
+
+/* As soon as it is durable that it began. */
+static void on_background_ready(struct cursor *cursor) {
+	struct response_view view;
+	response_view(cursor->response, &view);
+	reply_view(cursor->owner, &view);
+}
+
+static const struct cursor_sink background_sink = {.ready = on_background_ready, .refused = on_waiting_refused};
+
 /* --- POST /v1/responses ------------------------------------------------------------------------------------------- */
 
+static const struct cursor_sink *sink_for(const struct request *request) {
+	if (request->stream) {
+		return &event_stream_sink;
+	}
+	return request->settings.background ? &background_sink : &waiting_sink;
+}
+
 static void start(struct exchange *exchange, struct request *request) {
-	const struct cursor_sink *sink = request->stream ? &event_stream_sink : &waiting_sink;
+	const struct cursor_sink *sink = sink_for(request);
 	struct engine_start how = {.owner = exchange->who.user, .request = request, .log = &exchange->connection->log};
 	struct api_error error;
 	if (engine_create(exchange->edge->deps.engine, &how, &exchange->cursor, sink, exchange, &error)) {
@@ -63,19 +76,13 @@ static void start(struct exchange *exchange, struct request *request) {
 }
 
 void api_response_create(struct exchange *exchange) {
-	struct json *json = api_body_json(exchange);
-	if (!json) {
+	struct request request;
+	struct api_error error;
+	if (api_read_request(exchange, NULL, &request)) {
 		return;
 	}
-	struct request request = {0};
-	struct api_error error;
-	int bad = request_read(json, REQUEST_HTTP, edge_wall_ms(exchange->edge), &request, &error);
-	json_free(&json);
-	if (!bad && exchange->idempotency_key) {
-		bad = request_read_key(str_of(exchange->idempotency_key), "Idempotency-Key", request.idempotency_key,
-				       &error);
-	}
-	if (bad) {
+	if (exchange->idempotency_key &&
+	    request_read_key(str_of(exchange->idempotency_key), "Idempotency-Key", request.idempotency_key, &error)) {
 		request_free(&request);
 		reply_error(exchange, &error);
 		return;

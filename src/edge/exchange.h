@@ -6,6 +6,7 @@
 
 #include "auth/auth.h"
 #include "connection.h"
+#include "http/deprecation.h"
 #include "http/route.h"
 #include "proto/error.h"
 #include "response/engine.h"
@@ -35,9 +36,10 @@ struct exchange {
 
 	struct principal who; /* of routes that need one */
 	struct api_limit_state limits;
-	bool no_retry;      /* the answer says x-should-retry: false */
-	bool streaming;     /* the head of an event stream is out */
-	int64_t written_us; /* the last time that something of the stream went to the socket */
+	const struct http_deprecation *deprecation; /* of what the request used; NULL: nothing */
+	bool no_retry;                              /* the answer says x-should-retry: false */
+	bool streaming;                             /* the head of an event stream is out */
+	int64_t written_us;                         /* the last time that something of the stream went to the socket */
 
 	struct conversation_op *op;
 	struct cursor cursor;

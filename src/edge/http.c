@@ -13,6 +13,8 @@ enum action {
 	RESPONSE_GET,
 	RESPONSE_DELETE,
 	RESPONSE_CANCEL,
+	RESPONSE_COMPACT,
+	RESPONSE_TOKENS,
 	CONVERSATION_LIST,
 	CONVERSATION_ITEMS,
 	CONVERSATION_DELETE,
@@ -20,6 +22,7 @@ enum action {
 	SESSION_GET,
 	SESSION_DELETE,
 	MODELS,
+	MODEL,
 	HEALTH,
 	READY,
 	METRICS,
@@ -30,6 +33,8 @@ static const struct http_route routes[] = {
 	{HTTP_GET, "/v1/responses/{}", RESPONSE_GET},
 	{HTTP_DELETE, "/v1/responses/{}", RESPONSE_DELETE},
 	{HTTP_POST, "/v1/responses/{}/cancel", RESPONSE_CANCEL},
+	{HTTP_POST, "/v1/responses/compact", RESPONSE_COMPACT},
+	{HTTP_POST, "/v1/responses/input_tokens", RESPONSE_TOKENS},
 	{HTTP_GET, "/v1/conversations", CONVERSATION_LIST},
 	{HTTP_GET, "/v1/conversations/{}/items", CONVERSATION_ITEMS},
 	{HTTP_DELETE, "/v1/conversations/{}", CONVERSATION_DELETE},
@@ -37,6 +42,7 @@ static const struct http_route routes[] = {
 	{HTTP_GET, "/v1/session", SESSION_GET},
 	{HTTP_DELETE, "/v1/session", SESSION_DELETE},
 	{HTTP_GET, "/v1/models", MODELS},
+	{HTTP_GET, "/v1/models/{*}", MODEL},
 	{HTTP_GET, "/healthz", HEALTH},
 	{HTTP_GET, "/readyz", READY},
 	{HTTP_GET, "/metrics", METRICS},
@@ -57,6 +63,8 @@ static const struct {
 	[RESPONSE_GET] = {api_response_get, ACCESS_USER, false},
 	[RESPONSE_DELETE] = {api_response_delete, ACCESS_USER, false},
 	[RESPONSE_CANCEL] = {api_response_cancel, ACCESS_USER, false},
+	[RESPONSE_COMPACT] = {api_response_compact, ACCESS_USER, true},
+	[RESPONSE_TOKENS] = {api_response_tokens, ACCESS_USER, true},
 	[CONVERSATION_LIST] = {api_conversation_list, ACCESS_USER, false},
 	[CONVERSATION_ITEMS] = {api_conversation_items, ACCESS_USER, false},
 	[CONVERSATION_DELETE] = {api_conversation_delete, ACCESS_USER, false},
@@ -64,6 +72,7 @@ static const struct {
 	[SESSION_GET] = {api_session_get, ACCESS_USER, false},
 	[SESSION_DELETE] = {api_session_delete, ACCESS_USER, false},
 	[MODELS] = {api_models, ACCESS_USER, false},
+	[MODEL] = {api_model, ACCESS_USER, false},
 	[HEALTH] = {api_health, ACCESS_OPERATION, false},
 	[READY] = {api_ready, ACCESS_OPERATION, false},
 	[METRICS] = {api_metrics, ACCESS_OPERATION, false},
@@ -197,6 +206,7 @@ static int admit(struct exchange *exchange, struct lws *wsi, struct api_error *e
 	if (exchange->options) {
 		return 0;
 	}
+	exchange->deprecation = match->route ? http_deprecation_find(&http_deprecated, match->route, STR_NONE) : NULL;
 	if (!match->route) {
 		return match->allowed ? api_error_set(error, API_METHOD_NOT_ALLOWED, NULL, NULL)
 				      : static_admit(exchange, error);

@@ -1,76 +1,71 @@
 #include "upstream/chat.h"
 
-#include <string.h>
-
-#include "base/json.h"
+#include "answer.h"
+#include "base/mem.h"
+#include "chunk_detail.h"
 #include "chunk_parse.h"
 #include "chunk_scan.h"
 
-/* `developer` is the newer name of `system`; the templates of many local models know only the older. */
-static const char *wire_role(const char *role) {
-	return strcmp(role, "developer") == 0 ? "system" : role;
+struct chat_reader {
+	struct answer answer;
+};
+
+struct chat_reader *chat_reader_new(const struct chat_reader_options *options, struct err *err) {
+	struct chat_reader *reader = mem_alloc(sizeof *reader);
+	if (!reader) {
+		err_set(err, ERR_MEMORY, "no memory for the reader of an answer");
+		return NULL;
+	}
+	answer_init(&reader->answer, options);
+	return reader;
 }
 
-void chat_request_write(struct buf *out, const struct chat_request *request) {
-	struct json_writer w = json_writer(out);
-	jw_object(&w);
-	jw_key(&w, "model");
-	jw_text(&w, request->model);
-	jw_key(&w, "messages");
-	jw_array(&w);
-	for (size_t i = 0; i < request->message_count; i++) {
-		jw_object(&w);
-		jw_key(&w, "role");
-		jw_text(&w, wire_role(request->messages[i].role));
-		jw_key(&w, "content");
-		jw_str(&w, request->messages[i].part_count ? request->messages[i].parts[0].text : STR(""));
-		jw_object_end(&w);
+void chat_reader_free(struct chat_reader **reader) {
+	struct chat_reader *old = *reader;
+	*reader = NULL;
+	if (old) {
+		answer_free(&old->answer);
+		mem_free(old);
 	}
-	jw_array_end(&w);
-	jw_key(&w, "stream");
-	jw_bool(&w, true);
-	jw_key(&w, "stream_options");
-	jw_object(&w);
-	jw_key(&w, "include_usage");
-	jw_bool(&w, true);
-	jw_object_end(&w);
-	if (request->has_temperature) {
-		jw_key(&w, "temperature");
-		jw_double(&w, request->temperature);
-	}
-	if (request->has_top_p) {
-		jw_key(&w, "top_p");
-		jw_double(&w, request->top_p);
-	}
-	if (request->has_max_tokens) {
-		jw_key(&w, "max_tokens");
-		jw_int(&w, request->max_tokens);
-	}
-	jw_object_end(&w);
 }
 
-int chat_chunk_read(struct str data, struct buf *scratch, struct chat_chunk *chunk, struct err *err) {
-	struct chat_chunk read = {0};
-	if (!chunk_scan(data, scratch, &read.text)) {
-		if (str_is(str_trim(data), "[DONE]")) {
-			read.done = true;
-		} else if (chunk_parse(data, scratch, &read, err)) {
-			return -1;
-		}
+static int take_plain(struct answer *answer, const struct chunk_plain *plain, struct chat_chunk *chunk) {
+	detail_tier(plain->service_tier, chunk->service_tier);
+	return answer_reasoning(answer, plain->reasoning) || answer_text(answer, plain->text) ? -1 : 0;
+}
+
+int chat_reader_read(struct chat_reader *reader, struct str data, struct chat_chunk *chunk, struct err *err) {
+	struct answer *answer = &reader->answer;
+	struct chunk_plain plain;
+	*chunk = (struct chat_chunk){0};
+	if (chunk_scan(data, answer->scratch, &plain)) {
+		return take_plain(answer, &plain, chunk);
 	}
-	*chunk = read;
-	return 0;
+	if (str_is(str_trim(data), "[DONE]")) {
+		chunk->done = true;
+		return answer_end(answer, CHAT_FINISH_NONE, err);
+	}
+	return chunk_parse(data, answer, chunk, err);
+}
+
+/* What has a delta is no error. */
+static int refuse(void *owner, const struct chat_delta *delta) {
+	(void)owner, (void)delta;
+	return -1;
 }
 
 void chat_error_read(struct str body, char *message, size_t message_size, char *code, size_t code_size) {
 	struct chat_chunk chunk = {0};
 	struct buf scratch = BUF_INIT;
-	if (chunk_parse(body, &scratch, &chunk, NULL) == 0 && chunk.is_error) {
+	struct answer answer;
+	answer_init(&answer, &(struct chat_reader_options){.scratch = &scratch, .each = refuse});
+	if (chunk_parse(body, &answer, &chunk, NULL) == 0 && chunk.is_error) {
 		str_copy_cut(message, message_size, str_of(chunk.error_text));
 		str_copy_cut(code, code_size, str_of(chunk.error_code));
 	} else {
 		str_copy_cut(message, message_size, str_is_utf8(body) ? str_trim(body) : STR_NONE);
 		str_copy_cut(code, code_size, STR_NONE);
 	}
+	answer_free(&answer);
 	buf_free(&scratch);
 }

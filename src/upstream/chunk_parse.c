@@ -3,14 +3,36 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "upstream/chat.h"
+#include "chunk_detail.h"
 
+/* What servers call the reasons, in whatever case. */
 static const struct {
-	const char *name;
+	struct str name;
 	enum chat_finish finish;
 } finish_names[] = {
-	{"stop", CHAT_FINISH_STOP},        {"length", CHAT_FINISH_LENGTH},       {"content_filter", CHAT_FINISH_FILTER},
-	{"tool_calls", CHAT_FINISH_TOOLS}, {"function_call", CHAT_FINISH_TOOLS}, {"", CHAT_FINISH_NONE},
+#define ROW(name_, finish_)                                                                                            \
+	{ {(name_), sizeof(name_) - 1}, CHAT_FINISH_##finish_ }
+	ROW("", NONE),
+	ROW("stop", STOP),
+	ROW("eos", STOP),
+	ROW("eos_token", STOP),
+	ROW("stop_sequence", STOP),
+	ROW("end_turn", STOP),
+	ROW("length", LENGTH),
+	ROW("max_tokens", LENGTH),
+	ROW("model_length", LENGTH),
+	ROW("content_filter", FILTER),
+	ROW("safety", FILTER),
+	ROW("recitation", FILTER),
+	ROW("tool_calls", TOOLS),
+	ROW("tool_use", TOOLS),
+	ROW("function_call", TOOLS),
+	ROW("abort", CUT),
+	ROW("cancelled", CUT),
+	ROW("error", CUT),
+	ROW("insufficient_system_resource", CUT),
+	ROW("network_error", CUT),
+#undef ROW
 };
 
 static bool is_object(const struct json *value) {
@@ -19,6 +41,10 @@ static bool is_object(const struct json *value) {
 
 static bool is_string(const struct json *value) {
 	return value && json_type(value) == JSON_STRING;
+}
+
+static bool is_array(const struct json *value) {
+	return value && json_type(value) == JSON_ARRAY;
 }
 
 static bool is_absent(const struct json *value) {
@@ -42,6 +68,9 @@ static void read_usage(const struct json *usage, struct chat_usage *out) {
 		.cached_tokens = read_count(json_get(usage, "prompt_tokens_details"), "cached_tokens"),
 		.reasoning_tokens = read_count(json_get(usage, "completion_tokens_details"), "reasoning_tokens"),
 	};
+	if (out->cached_tokens == 0) {
+		out->cached_tokens = read_count(usage, "prompt_cache_hit_tokens"); /* DeepSeek's name */
+	}
 }
 
 static void read_error(const struct json *error, struct chat_chunk *chunk) {
@@ -61,50 +90,161 @@ static enum chat_finish read_finish(const struct json *reason) {
 		return CHAT_FINISH_NONE;
 	}
 	for (size_t i = 0; i < sizeof finish_names / sizeof finish_names[0]; i++) {
-		if (str_is(json_str(reason), finish_names[i].name)) {
+		if (str_equal_nocase(json_str(reason), finish_names[i].name)) {
 			return finish_names[i].finish;
 		}
 	}
 	return CHAT_FINISH_OTHER;
 }
 
-/* A string, or the list of typed parts that some servers give. The tree dies before its reader is done: copied. */
-static int read_content(const struct json *content, struct buf *scratch, struct chat_chunk *chunk, struct err *err) {
-	buf_clear(scratch);
-	if (is_absent(content)) {
-		return 0;
+/* Text, or the list of typed parts that some servers make of their reasoning. */
+static int read_thinking(const struct json *thinking, struct answer *answer) {
+	if (!is_array(thinking)) {
+		return answer_reasoning(answer, json_str(thinking));
 	}
-	if (is_string(content)) {
-		buf_append_str(scratch, json_str(content));
-	} else if (json_type(content) == JSON_ARRAY) {
-		for (const struct json *part = json_first(content); part; part = json_next(part)) {
-			if (str_is(json_str(json_get(part, "type")), "text")) {
-				buf_append_str(scratch, json_str(json_get(part, "text")));
-			}
+	for (const struct json *part = json_first(thinking); part; part = json_next(part)) {
+		if (answer_reasoning(answer, json_str(json_get(part, "text")))) {
+			return -1;
 		}
-	} else {
-		return err_set(err, ERR_INVALID, "content is %s", json_type_name(json_type(content)));
 	}
-	chunk->text = buf_str(scratch);
-	return scratch->failed ? err_set(err, ERR_MEMORY, "no memory for the text of a chunk") : 0;
+	return 0;
 }
 
-static int read_choice(const struct json *choice, struct buf *scratch, struct chat_chunk *chunk, struct err *err) {
+static int read_part(const struct json *part, struct answer *answer) {
+	struct str type = json_str(json_get(part, "type"));
+	if (str_is(type, "text")) {
+		return answer_text(answer, json_str(json_get(part, "text")));
+	}
+	if (str_is(type, "thinking")) {
+		return read_thinking(json_get(part, "thinking"), answer);
+	}
+	return str_is(type, "refusal") ? answer_refusal(answer, json_str(json_get(part, "refusal"))) : 0;
+}
+
+/* A string, or the list of typed parts that some servers give. */
+static int read_content(const struct json *content, struct answer *answer, struct err *err) {
+	if (is_absent(content) || is_string(content)) {
+		return answer_text(answer, json_str(content));
+	}
+	if (!is_array(content)) {
+		return err_set(err, ERR_INVALID, "content is %s", json_type_name(json_type(content)));
+	}
+	for (const struct json *part = json_first(content); part; part = json_next(part)) {
+		if (read_part(part, answer)) {
+			return -1;
+		}
+	}
+	return answer_text(answer, STR_NONE);
+}
+
+/* The same text comes under two names; a server that uses both says it twice. */
+static int read_reasoning(const struct json *delta, struct answer *answer) {
+	struct str reasoning = json_str(json_get(delta, "reasoning_content"));
+	if (reasoning.length == 0) {
+		reasoning = json_str(json_get(delta, "reasoning"));
+	}
+	return answer_reasoning(answer, reasoning);
+}
+
+static int read_annotations(const struct json *annotations, struct answer *answer, struct err *err) {
+	if (!is_array(annotations)) {
+		return 0;
+	}
+	for (const struct json *item = json_first(annotations); item; item = json_next(item)) {
+		buf_clear(answer->scratch);
+		if (!detail_annotation(item, answer->scratch)) {
+			continue;
+		}
+		if (answer->scratch->failed) {
+			return err_set(err, ERR_MEMORY, "no memory for an annotation");
+		}
+		if (answer_annotation(answer, buf_str(answer->scratch))) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* `function` holds name and arguments; some local servers give the arguments as the object that they are. */
+static int read_function(const struct json *function, struct call_piece *piece, struct answer *answer,
+			 struct err *err) {
+	const struct json *arguments = json_get(function, "arguments");
+	piece->name = json_str(json_get(function, "name"));
+	piece->arguments = json_str(arguments);
+	if (is_object(arguments)) {
+		buf_clear(answer->scratch);
+		json_print(arguments, answer->scratch);
+		if (answer->scratch->failed) {
+			return err_set(err, ERR_MEMORY, "no memory for the arguments of a call");
+		}
+		piece->arguments = buf_str(answer->scratch);
+	} else if (!is_absent(arguments) && !is_string(arguments)) {
+		return err_set(err, ERR_INVALID, "the arguments of a call are %s",
+			       json_type_name(json_type(arguments)));
+	}
+	return answer_call(answer, piece, err);
+}
+
+static int read_call(const struct json *call, bool whole, struct answer *answer, struct err *err) {
+	if (!is_object(call)) {
+		return err_set(err, ERR_INVALID, "a tool call is not an object");
+	}
+	struct call_piece piece = {.id = json_str(json_get(call, "id")), .whole = whole};
+	if (json_integer(json_get(call, "index"), &piece.index) || piece.index < 0) {
+		piece.index = CALLS_NO_INDEX;
+	}
+	return read_function(json_get(call, "function"), &piece, answer, err);
+}
+
+static int read_calls(const struct json *delta, bool whole, struct answer *answer, struct err *err) {
+	const struct json *calls = json_get(delta, "tool_calls");
+	const struct json *legacy = json_get(delta, "function_call");
+	if (is_absent(calls)) {
+		struct call_piece piece = {.index = CALLS_LEGACY_INDEX};
+		return is_object(legacy) ? read_function(legacy, &piece, answer, err) : 0;
+	}
+	if (!is_array(calls)) {
+		return err_set(err, ERR_INVALID, "tool_calls is not an array");
+	}
+	for (const struct json *call = json_first(calls); call; call = json_next(call)) {
+		if (read_call(call, whole, answer, err)) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* In the order in which they are shown: a model thinks, speaks, and calls. */
+static int read_delta(const struct json *delta, bool whole, struct answer *answer, struct err *err) {
+	if (read_reasoning(delta, answer) || read_content(json_get(delta, "content"), answer, err) ||
+	    answer_refusal(answer, json_str(json_get(delta, "refusal"))) ||
+	    read_annotations(json_get(delta, "annotations"), answer, err)) {
+		return -1;
+	}
+	return read_calls(delta, whole, answer, err);
+}
+
+static int read_choice(const struct json *choice, struct answer *answer, struct chat_chunk *chunk, struct err *err) {
 	if (!is_object(choice)) {
 		return err_set(err, ERR_INVALID, "a choice is not an object");
 	}
 	const struct json *delta = json_get(choice, "delta");
+	bool whole = is_absent(delta) && is_object(json_get(choice, "message"));
 	if (is_absent(delta)) {
 		delta = json_get(choice, "message");
 	}
 	if (!is_absent(delta) && !is_object(delta)) {
 		return err_set(err, ERR_INVALID, "a delta is not an object");
 	}
-	if (read_content(json_get(delta, "content"), scratch, chunk, err)) {
+	detail_logprobs(json_get(json_get(choice, "logprobs"), "content"), &answer->logprobs);
+	if (answer->logprobs.failed) {
+		return err_set(err, ERR_MEMORY, "no memory for logprobs");
+	}
+	if (read_delta(delta, whole, answer, err)) {
 		return -1;
 	}
 	chunk->finish = read_finish(json_get(choice, "finish_reason"));
-	return 0;
+	return chunk->finish != CHAT_FINISH_NONE || whole ? answer_end(answer, chunk->finish, err) : 0;
 }
 
 /* One completion was asked for; whatever claims another place in the list is not ours. */
@@ -113,24 +253,25 @@ static bool is_ours(const struct json *choice) {
 	return is_absent(index) || json_number(index) == 0;
 }
 
-static int read_choices(const struct json *choices, struct buf *scratch, struct chat_chunk *chunk, struct err *err) {
-	if (json_type(choices) != JSON_ARRAY) {
+static int read_choices(const struct json *choices, struct answer *answer, struct chat_chunk *chunk, struct err *err) {
+	if (!is_array(choices)) {
 		return err_set(err, ERR_INVALID, "choices is not an array");
 	}
 	for (const struct json *choice = json_first(choices); choice; choice = json_next(choice)) {
 		if (is_ours(choice)) {
-			return read_choice(choice, scratch, chunk, err);
+			return read_choice(choice, answer, chunk, err);
 		}
 	}
 	return 0;
 }
 
-static int read_root(const struct json *root, struct buf *scratch, struct chat_chunk *chunk, struct err *err) {
+static int read_root(const struct json *root, struct answer *answer, struct chat_chunk *chunk, struct err *err) {
 	if (!is_object(root)) {
 		return err_set(err, ERR_INVALID, "a chunk is not an object");
 	}
 	const struct json *usage = json_get(root, "usage");
 	read_usage(usage, &chunk->usage);
+	detail_tier(json_str(json_get(root, "service_tier")), chunk->service_tier);
 	const struct json *error = json_get(root, "error");
 	if (!is_absent(error)) {
 		read_error(error, chunk);
@@ -138,7 +279,7 @@ static int read_root(const struct json *root, struct buf *scratch, struct chat_c
 	}
 	const struct json *choices = json_get(root, "choices");
 	if (!is_absent(choices)) {
-		return read_choices(choices, scratch, chunk, err);
+		return read_choices(choices, answer, chunk, err);
 	}
 	/* The same error without the wrapping. */
 	if (str_is(json_str(json_get(root, "object")), "error")) {
@@ -194,16 +335,19 @@ static struct json *parse(struct str data, struct err *err) {
 	if (mend_surrogates(data, &mended)) {
 		root = json_parse(buf_str(&mended), err);
 	}
+	if (root && err) {
+		*err = (struct err){0};
+	}
 	buf_free(&mended);
 	return root;
 }
 
-int chunk_parse(struct str data, struct buf *scratch, struct chat_chunk *chunk, struct err *err) {
+int chunk_parse(struct str data, struct answer *answer, struct chat_chunk *chunk, struct err *err) {
 	struct json *root = parse(data, err);
 	if (!root) {
 		return -1;
 	}
-	int failed = read_root(root, scratch, chunk, err);
+	int failed = read_root(root, answer, chunk, err);
 	json_free(&root);
 	return failed;
 }

@@ -3,9 +3,9 @@
 #ifndef SLUICE_UPSTREAM_CHUNK_PARSE_H
 #define SLUICE_UPSTREAM_CHUNK_PARSE_H
 
-#include "upstream/chat.h"
+#include "answer.h"
 
-/* As chat_chunk_read, but for [DONE]. `chunk` is zeroed by the caller. */
-int chunk_parse(struct str data, struct buf *scratch, struct chat_chunk *chunk, struct err *err);
+/* As chat_reader_read, but for [DONE]. `chunk` is zeroed by the caller. */
+int chunk_parse(struct str data, struct answer *answer, struct chat_chunk *chunk, struct err *err);
 
 #endif

@@ -12,6 +12,8 @@ enum value {
 	VALUE_INDEX,
 	VALUE_DELTA,
 	VALUE_CONTENT,
+	VALUE_REASONING,
+	VALUE_TIER, /* a plain string */
 };
 
 struct member {
@@ -32,7 +34,7 @@ static const struct member chunk_members[] = {
 	MEMBER("choices", VALUE_CHOICES),       MEMBER("id", VALUE_IGNORED),
 	MEMBER("object", VALUE_IGNORED),        MEMBER("created", VALUE_IGNORED),
 	MEMBER("model", VALUE_IGNORED),         MEMBER("system_fingerprint", VALUE_IGNORED),
-	MEMBER("service_tier", VALUE_IGNORED),  MEMBER("provider", VALUE_IGNORED),
+	MEMBER("service_tier", VALUE_TIER),     MEMBER("provider", VALUE_IGNORED),
 	MEMBER("obfuscation", VALUE_IGNORED),   MEMBER("usage", VALUE_NULL),
 	MEMBER("prompt_token_ids", VALUE_NULL),
 };
@@ -43,9 +45,10 @@ static const struct member choice_members[] = {
 	MEMBER("token_ids", VALUE_NULL),     MEMBER("native_finish_reason", VALUE_NULL),
 };
 static const struct member delta_members[] = {
-	MEMBER("content", VALUE_CONTENT), MEMBER("role", VALUE_IGNORED),       MEMBER("refusal", VALUE_NULL),
-	MEMBER("tool_calls", VALUE_NULL), MEMBER("function_call", VALUE_NULL), MEMBER("reasoning_content", VALUE_NULL),
-	MEMBER("reasoning", VALUE_NULL),
+	MEMBER("content", VALUE_CONTENT),     MEMBER("role", VALUE_IGNORED),
+	MEMBER("refusal", VALUE_NULL),        MEMBER("tool_calls", VALUE_NULL),
+	MEMBER("function_call", VALUE_NULL),  MEMBER("reasoning_content", VALUE_REASONING),
+	MEMBER("reasoning", VALUE_REASONING),
 };
 
 #define SHAPE(table, required_) ((struct shape){(table), sizeof(table) / sizeof(table)[0], (required_)})
@@ -53,8 +56,8 @@ static const struct member delta_members[] = {
 struct scan {
 	const char *at;
 	const char *end;
+	struct chunk_plain plain;
 	struct buf *scratch;
-	struct str text;
 };
 
 static bool scan_object(struct scan *s, struct shape shape);
@@ -228,12 +231,16 @@ static bool take_text(struct scan *s, struct str *out) {
 	}
 }
 
-static bool take_content(struct scan *s) {
+/* Where one piece of text is, another may only be empty: there is one scratch, and one thing to hand on. */
+static bool take_content(struct scan *s, struct str *out) {
 	if (*s->at != '"') {
 		return take_word(s, STR("null"));
 	}
+	if (s->plain.text.length > 0 || s->plain.reasoning.length > 0) {
+		return take_word(s, STR("\"\""));
+	}
 	s->at++;
-	return take_text(s, &s->text);
+	return take_text(s, out);
 }
 
 static bool take_ignored(struct scan *s) {
@@ -269,7 +276,11 @@ static bool take_value(struct scan *s, enum value value) {
 	case VALUE_DELTA:
 		return scan_object(s, SHAPE(delta_members, 0));
 	case VALUE_CONTENT:
-		return take_content(s);
+		return take_content(s, &s->plain.text);
+	case VALUE_REASONING:
+		return take_content(s, &s->plain.reasoning);
+	case VALUE_TIER:
+		return *s->at == '"' ? take_plain(s, &s->plain.service_tier) : take_word(s, STR("null"));
 	}
 	return false;
 }
@@ -308,7 +319,7 @@ static bool scan_object(struct scan *s, struct shape shape) {
 	return take(s, '}') && (seen & shape.required) == shape.required;
 }
 
-bool chunk_scan(struct str data, struct buf *scratch, struct str *text) {
+bool chunk_scan(struct str data, struct buf *scratch, struct chunk_plain *plain) {
 	struct scan s = {.at = data.data, .end = data.data + data.length, .scratch = scratch};
 	if (!scan_object(&s, SHAPE(chunk_members, 1))) {
 		return false;
@@ -317,6 +328,6 @@ bool chunk_scan(struct str data, struct buf *scratch, struct str *text) {
 	if (s.at != s.end) {
 		return false;
 	}
-	*text = s.text;
+	*plain = s.plain;
 	return true;
 }

@@ -1,7 +1,8 @@
 /* The fast way to read a plain delta chunk, the one that comes once per token. Pure.
  *
  * It walks the whole JSON text by its grammar and says yes only when it knows every key and every value that it met,
- * and met no key twice: there is then nothing in the chunk but, perhaps, text. Anything else is for chunk_parse. */
+ * and met no key twice: there is then nothing in the chunk but, perhaps, a piece of
+ * text or of reasoning. Anything else is for chunk_parse. */
 #ifndef SLUICE_UPSTREAM_CHUNK_SCAN_H
 #define SLUICE_UPSTREAM_CHUNK_SCAN_H
 
@@ -10,7 +11,13 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-/* true and *text, a view into `data` or, unescaped, into `scratch`; false: not known for certain, *text untouched. */
-bool chunk_scan(struct str data, struct buf *scratch, struct str *text);
+/* Views into the chunk or, unescaped, into `scratch`. */
+struct chunk_plain {
+	struct str text, reasoning; /* at most one of the two holds anything */
+	struct str service_tier;
+};
+
+/* false: not known for certain, *plain untouched. */
+bool chunk_scan(struct str data, struct buf *scratch, struct chunk_plain *plain);
 
 #endif

@@ -156,8 +156,8 @@ static void pair_flush(void *owner) {
 	(void)owner;
 }
 
-static void third_text(void *owner, struct str text) {
-	(void)owner, (void)text;
+static void third_text(void *owner, const struct chat_delta *delta) {
+	(void)owner, (void)delta;
 }
 
 static void pair_finished(void *owner, const struct upstream_outcome *outcome) {
@@ -166,9 +166,9 @@ static void pair_finished(void *owner, const struct upstream_outcome *outcome) {
 	pair->finished++;
 }
 
-static void pair_text(void *owner, struct str text) {
+static void pair_text(void *owner, const struct chat_delta *delta) {
 	static const struct upstream_sink third_sink = {third_text, pair_flush, pair_finished};
-	(void)text;
+	(void)delta;
 	struct pair *pair = owner;
 	pair->texts++;
 	if (!pair->third) {
@@ -179,8 +179,8 @@ static void pair_text(void *owner, struct str text) {
 	}
 }
 
-static void other_event(void *owner, struct str text) {
-	(void)text;
+static void other_event(void *owner, const struct chat_delta *delta) {
+	(void)delta;
 	struct pair *pair = owner;
 	assert_false(pair->third);
 }

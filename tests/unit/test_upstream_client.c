@@ -60,8 +60,8 @@ static void test_whole_stream(void **state) {
 	/* Both deltas came with one read, so they may be passed on together. */
 	assert_int_equal(world.texts, 2);
 	assert_int_equal(world.flushes, 1);
-	assert_metric(&world, "sluice_upstream_requests_total 1\n");
-	assert_metric(&world, "sluice_upstream_errors_total{kind=\"cut\"} 0\n");
+	assert_metric(&world, "sluice_upstream_requests_total{upstream=\"default\"} 1\n");
+	assert_metric(&world, "sluice_upstream_errors_total{upstream=\"default\",kind=\"cut\"} 0\n");
 	assert_metric(&world, "sluice_upstream_first_token_seconds_count 1\n");
 
 	struct str request = buf_str(&world.last_request);
@@ -129,7 +129,7 @@ static void test_finish_reasons(void **state) {
 		{STREAM DELTA("a") FINISH("length") DONE, CHAT_FINISH_LENGTH},
 		{STREAM DELTA("a") FINISH("content_filter") DONE, CHAT_FINISH_FILTER},
 		{STREAM DELTA("a") FINISH("tool_calls") DONE, CHAT_FINISH_TOOLS},
-		{STREAM DELTA("a") FINISH("eos") DONE, CHAT_FINISH_OTHER},
+		{STREAM DELTA("a") FINISH("paused") DONE, CHAT_FINISH_OTHER},
 		{STREAM DELTA("a") DONE, CHAT_FINISH_STOP},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -162,6 +162,138 @@ static void test_what_is_no_stream(void **state) {
 	expect((struct answer){.bytes = "SSH-2.0-OpenSSH_9.2\r\n"}, UPSTREAM_PROTOCOL, "");
 }
 
+#define PIECE(members) CHUNK("{\"index\":0,\"delta\":{" members "},\"finish_reason\":null}")
+#define CALL(id, name, arguments)                                                                                      \
+	PIECE("\"tool_calls\":[{\"index\":0,\"id\":\"" id "\",\"type\":\"function\",\"function\":{\"name\":\"" name    \
+	      "\",\"arguments\":\"" arguments "\"}}]")
+
+static void test_answers_of_all_kinds(void **state) {
+	(void)state;
+	static const struct {
+		enum chat_think think;
+		const char *bytes;
+		const char *said;
+		enum chat_finish finish;
+	} cases[] = {
+		{CHAT_THINK_OFF,
+		 STREAM PIECE("\"reasoning_content\":\"why\"") DELTA("a") PIECE("\"refusal\":\"no\"")
+			 PIECE("\"annotations\":[{\"type\":\"url_citation\",\"url\":\"u\"}]") DONE,
+		 "[r why]a[f no][a {\"type\":\"url_citation\",\"url\":\"u\",\"start_index\":0,\"end_index\":0,"
+		 "\"title\":\"\"}]",
+		 CHAT_FINISH_STOP},
+		{CHAT_THINK_OFF, STREAM CALL("a", "f", "") CALL("", "", "{}") CALL("b", "g", "") DONE,
+		 "[c0 f ][c0 f {}][c1 g ]", CHAT_FINISH_TOOLS},
+		{CHAT_THINK_OFF, STREAM CALL("a", "f", "{") FINISH("length") DONE, "[c0 f {]", CHAT_FINISH_LENGTH},
+		{CHAT_THINK_OFF,
+		 CLOSED("200 OK", "application/json",
+			"{\"choices\":[{\"message\":{\"content\":null,\"tool_calls\":[{\"id\":\"a\",\"function\":{"
+			"\"name\":\"f\",\"arguments\":\"{}\"}}]}}]}"),
+		 "[c0 f {}]", CHAT_FINISH_TOOLS},
+		{CHAT_THINK_OFF, STREAM DELTA("<think>a</think>b") DONE, "<think>a</think>b", CHAT_FINISH_STOP},
+		{CHAT_THINK_TAGS, STREAM DELTA("<think>a</think>b") DONE, "[r a]b", CHAT_FINISH_STOP},
+		{CHAT_THINK_TAGS, STREAM DELTA("<thi") DONE, "<thi", CHAT_FINISH_STOP},
+		{CHAT_THINK_OPEN, STREAM DELTA("a</thi") DELTA("nk>\\n") DELTA("b") FINISH("eos"), "[r a]b",
+		 CHAT_FINISH_STOP},
+		{CHAT_THINK_OPEN,
+		 CLOSED("200 OK", "application/json", "{\"choices\":[{\"message\":{\"content\":\"a</think>b\"}}]}"),
+		 "[r a]b", CHAT_FINISH_STOP},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		for (size_t piece = 0; piece <= 100; piece += 50) {
+			struct world world;
+			struct answer answer = {.bytes = cases[i].bytes, .piece = piece};
+			world_open(&world, &answer, 1);
+			world.options.think = cases[i].think;
+			world_connect(&world, NULL);
+			world_run(&world);
+			assert_outcome(&world, UPSTREAM_OK, cases[i].said);
+			assert_int_equal(world.outcome.finish, cases[i].finish);
+			assert_true(world.flushes > 0);
+			assert_metric(&world, "sluice_upstream_first_token_seconds_count 1\n");
+			world_close(&world);
+		}
+	}
+}
+
+/* One chunk, several deltas: after the cancel none of those that are left comes. */
+static void test_cancel_between_the_deltas_of_a_chunk(void **state) {
+	(void)state;
+	static const char *const answers[] = {
+		STREAM PIECE("\"reasoning\":\"r\",\"content\":\"t\",\"refusal\":\"f\""),
+		CLOSED("200 OK", "application/json",
+		       "{\"choices\":[{\"message\":{\"reasoning\":\"r\",\"content\":\"t\",\"refusal\":\"f\"}}]}"),
+	};
+	for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+		for (size_t n = 1; n <= 3; n++) {
+			struct world world;
+			struct answer answer = {.bytes = answers[i]};
+			world_open(&world, &answer, 1);
+			world.cancel_at = n;
+			world_connect(&world, NULL);
+			world_start(&world);
+			while (!world.cancelled) {
+				uv_run(&world.loop, UV_RUN_ONCE);
+			}
+			/* A callback after the cancel fails in callback_seen. */
+			assert_int_equal(world.texts, n);
+			world_close(&world);
+		}
+	}
+}
+
+static void test_what_an_outcome_tells(void **state) {
+	(void)state;
+	static const struct {
+		const char *bytes;
+		enum upstream_error error;
+		const char *code;
+		const char *tier;
+	} cases[] = {
+		{CLOSED("400 No", "application/json",
+			"{\"error\":{\"message\":\"m\",\"code\":\"context_length_exceeded\",\"type\":\"t\"}}"),
+		 UPSTREAM_REJECTED, "context_length_exceeded", ""},
+		{CLOSED("400 No", "application/json",
+			"{\"error\":{\"message\":\"m\",\"code\":400,\"type\":\"exceed_context_size_error\"}}"),
+		 UPSTREAM_REJECTED, "exceed_context_size_error", ""},
+		{CLOSED("400 No", "application/json", "{\"error\":{\"message\":\"m\",\"code\":\"is sk-secret\"}}"),
+		 UPSTREAM_REJECTED, "", ""},
+		{CLOSED("400 No", "text/plain", "no"), UPSTREAM_REJECTED, "", ""},
+		{STREAM "data: {\"service_tier\":\"flex\",\"error\":{\"message\":\"m\",\"code\":\"busy\"}}\n\n",
+		 UPSTREAM_REPORTED, "busy", "flex"},
+		{STREAM "data: {\"service_tier\":\"default\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n" DONE,
+		 UPSTREAM_OK, "", "default"},
+		{CLOSED("200 OK", "application/json",
+			"{\"choices\":[{\"message\":{\"content\":\"a\"}}],\"service_tier\":\"priority\"}"),
+		 UPSTREAM_OK, "", "priority"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct world world;
+		struct answer answer = {.bytes = cases[i].bytes};
+		world_open(&world, &answer, 1);
+		world.options.api_key = "sk-secret";
+		world_connect(&world, NULL);
+		world_run(&world);
+		assert_outcome(&world, cases[i].error, cases[i].error == UPSTREAM_OK ? "a" : "");
+		assert_string_equal(world.outcome.code, cases[i].code);
+		assert_string_equal(world.outcome.service_tier, cases[i].tier);
+		world_close(&world);
+	}
+}
+
+/* What an error of an earlier try was called is none of the last one's. */
+static void test_code_of_the_last_try(void **state) {
+	(void)state;
+	WORLD({.bytes = CLOSED("503 No", "application/json", "{\"error\":{\"message\":\"m\",\"code\":\"busy\"}}")},
+	      {.bytes = "", .then = THEN_CLOSE});
+	world.options.retries = 1;
+	world_connect(&world, NULL);
+	world_run(&world);
+	assert_outcome(&world, UPSTREAM_REFUSED, "");
+	assert_int_equal(world.outcome.tries, 2);
+	assert_string_equal(world.outcome.code, "");
+	world_close(&world);
+}
+
 static void test_events_that_make_no_sense(void **state) {
 	(void)state;
 	expect((struct answer){.bytes = STREAM DELTA("a") "data: {\"choices\":}\n\n", .then = THEN_HOLD},
@@ -170,6 +302,8 @@ static void test_events_that_make_no_sense(void **state) {
 	expect((struct answer){.bytes = STREAM DELTA("a") DELTA("\xE2\x82"), .then = THEN_HOLD}, UPSTREAM_PROTOCOL,
 	       "a");
 	expect((struct answer){.bytes = STREAM "data: [1]\n\n", .then = THEN_HOLD}, UPSTREAM_PROTOCOL, "");
+	expect((struct answer){.bytes = STREAM CALL("a", "", "{}") DONE, .then = THEN_HOLD}, UPSTREAM_PROTOCOL, "");
+	expect((struct answer){.bytes = STREAM CALL("a", "f g", "{}"), .then = THEN_HOLD}, UPSTREAM_PROTOCOL, "");
 	/* Half a surrogate pair is shown as what it is, a character that is missing. */
 	expect((struct answer){.bytes = STREAM DELTA("\\ud83d") DELTA("\\ude00") DONE}, UPSTREAM_OK,
 	       "\xEF\xBF\xBD\xEF\xBF\xBD");
@@ -186,7 +320,7 @@ static void test_error_in_the_stream(void **state) {
 	assert_outcome(&world, UPSTREAM_REPORTED, "a");
 	assert_true(world.outcome.usage.known);
 	assert_string_equal(world.outcome.text, "the model server reported an error: overloaded");
-	assert_metric(&world, "sluice_upstream_errors_total{kind=\"reported\"} 1\n");
+	assert_metric(&world, "sluice_upstream_errors_total{upstream=\"default\",kind=\"reported\"} 1\n");
 	world_wait(&world, &world.closed, 1);
 	world_close(&world);
 }
@@ -348,10 +482,13 @@ static void test_silence_deadline(void **state) {
 	static const struct {
 		const char *bytes;
 		enum upstream_error error;
+		const char *said;
 	} cases[] = {
-		{STREAM DELTA("a"), UPSTREAM_STALLED},
-		{STREAM DELTA("a") "data: {\"cho", UPSTREAM_STALLED},
-		{STREAM DELTA("a") FINISH("stop"), UPSTREAM_OK},
+		{STREAM DELTA("a"), UPSTREAM_STALLED, "a"},
+		{STREAM DELTA("a") "data: {\"cho", UPSTREAM_STALLED, "a"},
+		{STREAM DELTA("a") FINISH("stop"), UPSTREAM_OK, "a"},
+		{STREAM PIECE("\"reasoning\":\"r\""), UPSTREAM_STALLED, "[r r]"},
+		{STREAM CALL("a", "f", ""), UPSTREAM_STALLED, "[c0 f ]"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct world world;
@@ -360,7 +497,7 @@ static void test_silence_deadline(void **state) {
 		world.options.silence_timeout_ms = 40;
 		world_connect(&world, NULL);
 		world_run(&world);
-		assert_outcome(&world, cases[i].error, "a");
+		assert_outcome(&world, cases[i].error, cases[i].said);
 		world_wait(&world, &world.closed, 1);
 		world_close(&world);
 	}
@@ -388,8 +525,8 @@ struct crowd {
 	size_t finished;
 };
 
-static void crowd_text(void *owner, struct str text) {
-	(void)owner, (void)text;
+static void crowd_text(void *owner, const struct chat_delta *delta) {
+	(void)owner, (void)delta;
 }
 
 static void crowd_flush(void *owner) {
@@ -430,7 +567,7 @@ static void test_bad_options(void **state) {
 		world.options.api_key = cases[i].key;
 		struct upstream_deps deps = {&world.loop, clock_system(), &world.log, world.metrics};
 		struct err err = {0};
-		assert_null(upstream_new(&world.options, &deps, &err));
+		assert_null(upstream_new(&world.options, 1, "", &deps, &err));
 		assert_int_equal(err.code, ERR_INVALID);
 		world_close(&world);
 	}
@@ -439,7 +576,7 @@ static void test_bad_options(void **state) {
 /* Each allocation of a call fails once, then from one on: an outcome or no start, and no leak. */
 static void allocation_fails(bool persistent) {
 	for (uint64_t n = 1;; n++) {
-		WORLD({.bytes = STREAM HELLO});
+		WORLD({.bytes = STREAM CALL("a", "f", "{}") HELLO});
 		world.options.retries = 0;
 		world_connect(&world, NULL);
 		const struct chat_request request = {.model = "m"};
@@ -487,6 +624,10 @@ int main(void) {
 		cmocka_unit_test(test_ends_of_streams),
 		cmocka_unit_test(test_finish_reasons),
 		cmocka_unit_test(test_what_is_no_stream),
+		cmocka_unit_test(test_answers_of_all_kinds),
+		cmocka_unit_test(test_cancel_between_the_deltas_of_a_chunk),
+		cmocka_unit_test(test_what_an_outcome_tells),
+		cmocka_unit_test(test_code_of_the_last_try),
 		cmocka_unit_test(test_events_that_make_no_sense),
 		cmocka_unit_test(test_error_in_the_stream),
 		cmocka_unit_test(test_large_event),

@@ -62,6 +62,7 @@ struct world {
 	struct metrics *metrics;
 	struct log log;
 	struct upstream_options options;
+	const char *default_model; /* NULL: none */
 	struct upstream *upstream;
 	struct upstream_call *call;
 
@@ -224,11 +225,22 @@ static inline void callback_seen(struct world *world) {
 	}
 }
 
-static inline void on_text(void *owner, struct str text) {
+/* Text as it is; a delta of another kind as the first letter of its kind, what it holds, and a closing bracket. */
+static inline void on_delta(void *owner, const struct chat_delta *delta) {
+	static const char *const marks[] = {
+		[CHAT_DELTA_TEXT] = "",   [CHAT_DELTA_REASONING] = "[r ",  [CHAT_DELTA_REFUSAL] = "[f ",
+		[CHAT_DELTA_CALL] = "[c", [CHAT_DELTA_ANNOTATION] = "[a ",
+	};
 	struct world *world = owner;
-	assert_true(text.length > 0);
-	assert_true(str_is_utf8(text));
-	buf_append_str(&world->text, text);
+	bool plain = delta->kind == CHAT_DELTA_TEXT;
+	assert_true(delta->text.length > 0 || delta->logprobs.length > 0 || delta->kind == CHAT_DELTA_CALL);
+	assert_true(str_is_utf8(delta->text));
+	buf_append_text(&world->text, marks[delta->kind]);
+	if (delta->kind == CHAT_DELTA_CALL) {
+		buf_printf(&world->text, "%u %.*s ", delta->call, STR_ARG(delta->call_name));
+	}
+	buf_append_str(&world->text, delta->text);
+	buf_append_text(&world->text, plain ? "" : "]");
 	world->texts++;
 	callback_seen(world);
 }
@@ -247,7 +259,7 @@ static inline void on_finished(void *owner, const struct upstream_outcome *outco
 	world->call = NULL;
 }
 
-static const struct upstream_sink sink = {.text = on_text, .flush = on_flush, .finished = on_finished};
+static const struct upstream_sink sink = {.delta = on_delta, .flush = on_flush, .finished = on_finished};
 
 static inline void world_open(struct world *world, const struct answer *answers, size_t count) {
 	*world = (struct world){.answers = answers, .answer_count = count};
@@ -288,12 +300,14 @@ static inline void world_connect(struct world *world, const char *url) {
 	}
 	world->options.url = text;
 	struct upstream_deps deps = {&world->loop, clock_system(), &world->log, world->metrics};
-	world->upstream = upstream_new(&world->options, &deps, &err);
+	const char *model = world->default_model ? world->default_model : "";
+	world->upstream = upstream_new(&world->options, 1, model, &deps, &err);
 	assert_non_null(world->upstream);
 }
 
 static inline struct upstream_call *world_start(struct world *world) {
-	static const struct chat_message messages[] = {{"user", {"Hi", 2}}};
+	static const struct chat_part words = {.kind = CHAT_PART_TEXT, .text = {"Hi", 2}};
+	static const struct chat_message messages[] = {{.role = "user", .parts = &words, .part_count = 1}};
 	const struct chat_request request = {.model = "m", .messages = messages, .message_count = 1};
 	struct err err = {0};
 	size_t callbacks = world->callbacks;

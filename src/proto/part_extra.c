@@ -25,7 +25,7 @@ static int read_member_string(const struct field *object, const char *name, stru
 static int read_citation(const struct field *citation, struct json_writer *w) {
 	static const char *const names[] = {"type", "url", "start_index", "end_index", "title"};
 	static const char *const types[] = {"url_citation"};
-	int64_t start, end;
+	int64_t start = 0, end = 0;
 	struct str url, title;
 	size_t index;
 	if (field_object(citation, "an object", names, COUNT(names)) != 0) {

@@ -209,7 +209,7 @@ int part_read(const struct field *field, const struct part_target *target) {
 		return field_wrong_type(field, "an object with a type");
 	}
 	const struct part_row *row = find_row(field, target);
-	struct str text;
+	struct str text = STR_NONE;
 	if (!row || check_members(field, row) != 0 || read_text(field, row, &text) != 0) {
 		return -1;
 	}

@@ -44,7 +44,7 @@ int request_settings_copy(struct request_settings *to, const struct request_sett
 
 static const double *number_of(const struct request_settings *settings, const struct number_row *row) {
 	bool has = *(const bool *)((const char *)settings + row->has);
-	return has ? (const double *)((const char *)settings + row->value) : NULL;
+	return has ? (const double *)(const void *)((const char *)settings + row->value) : NULL;
 }
 
 static const int64_t *integer_of(const struct request_settings *settings, const struct integer_row *row) {

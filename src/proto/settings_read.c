@@ -44,7 +44,7 @@ static int read_number(const struct field *field, const struct number_row *row, 
 	if (!(value >= row->least && value <= row->most)) {
 		return field_wrong_value(field, row->wanted);
 	}
-	*(double *)((char *)settings + row->value) = value;
+	*(double *)(void *)((char *)settings + row->value) = value;
 	*(bool *)((char *)settings + row->has) = true;
 	return 0;
 }

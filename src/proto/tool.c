@@ -125,7 +125,7 @@ static int read_tool(const struct field *object, struct tool_list *list) {
 	static const char *const names[] = {"type", "name", "description", "parameters", "strict"};
 	const char *wanted = "an object with type and name";
 	struct tool *tool = &list->tools[list->count];
-	struct str type;
+	struct str type = STR_NONE;
 	if (json_type(object->value) != JSON_OBJECT) {
 		return field_wrong_type(object, wanted);
 	}
@@ -182,7 +182,7 @@ int tool_list_read_field(const struct field *field, struct tool_list *list) {
 
 static int read_function(const struct field *object, char *name) {
 	static const char *const names[] = {"type", "name"};
-	struct str type;
+	struct str type = STR_NONE;
 	if (json_type(object->value) != JSON_OBJECT) {
 		return field_wrong_type(object, "an object with type and name");
 	}
@@ -241,7 +241,7 @@ static int read_allowed(const struct field *object, struct tool_choice *choice) 
 }
 
 static int read_choice(const struct field *field, struct tool_choice *choice) {
-	struct str type;
+	struct str type = STR_NONE;
 	if (json_type(field->value) == JSON_STRING) {
 		return read_mode(field, &choice->mode);
 	}

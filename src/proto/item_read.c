@@ -7,7 +7,6 @@
 #define MAX_PARTS 1000
 #define ENCRYPTED_MAX 10485760
 #define OUTPUT_MAX 10485760
-#define TEXT_MAX 10485760
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -45,10 +44,9 @@ static int read_status(const struct field *object, struct item *item) {
 }
 
 /* Written into events by template: nothing in it may need an escape. */
-static int read_call_id(const struct field *object, struct item *item) {
-	struct field id = field_member(object, "call_id");
-	struct str text;
-	if (field_string(&id, &text) != 0) {
+int item_read_call_id(const struct field *id, struct item *item) {
+	struct str text = STR_NONE;
+	if (field_string(id, &text) != 0) {
 		return -1;
 	}
 	bool good = text.length > 0 && text.length < sizeof item->call_id;
@@ -56,9 +54,14 @@ static int read_call_id(const struct field *object, struct item *item) {
 		good = text.data[i] > ' ' && text.data[i] <= '~' && text.data[i] != '"' && text.data[i] != '\\';
 	}
 	if (!good) {
-		return field_wrong_value(&id, "1 to 64 visible ASCII characters without \" and \\");
+		return field_wrong_value(id, "1 to 64 visible ASCII characters without \" and \\");
 	}
 	return str_copy(item->call_id, sizeof item->call_id, text);
+}
+
+static int read_call_id(const struct field *object, struct item *item) {
+	struct field id = field_member(object, "call_id");
+	return item_read_call_id(&id, item);
 }
 
 /* A member that is a string and becomes a part. */
@@ -139,7 +142,7 @@ static int read_content(const struct field *object, const struct reader *reader)
 		return field_missing(&content, "a string or an array of parts");
 	}
 	if (json_type(content.value) == JSON_STRING) {
-		result = read_string_part(&content, item, item_part_kind(item->role), TEXT_MAX);
+		result = read_string_part(&content, item, item_part_kind(item->role), ITEM_TEXT_MAX);
 	} else if (json_type(content.value) == JSON_ARRAY) {
 		result = read_parts(&content, reader, places[item->role]);
 	} else {

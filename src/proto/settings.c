@@ -218,7 +218,7 @@ static void echo_reasoning(struct json_writer *w, const struct request_settings 
 	jw_object_end(w);
 }
 
-static const char *shown_tier(const struct request_settings *settings) {
+const char *settings_shown_tier(const struct request_settings *settings) {
 	bool unsaid = !settings->service_tier[0] || strcmp(settings->service_tier, "auto") == 0;
 	return unsaid ? "default" : settings->service_tier;
 }
@@ -241,7 +241,7 @@ void request_settings_echo(struct json_writer *w, const struct request_settings 
 	jw_key(w, "truncation");
 	jw_text(w, settings->truncates ? "auto" : "disabled");
 	jw_key(w, "service_tier");
-	jw_text(w, shown_tier(settings));
+	jw_text(w, settings_shown_tier(settings));
 	jw_key(w, "background");
 	jw_bool(w, settings->background);
 	jw_key(w, "store");

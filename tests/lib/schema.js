@@ -99,11 +99,17 @@ export function checkEvent(event, schema) {
 
 // --- answers --------------------------------------------------------------------------------------------------------
 
+/** What may stand in place of a path's parameters. */
+const takesSlashes = (name) =>
+	Object.values(openapi.components.parameters).some((param) => param.name === name && param['x-sluice-slashes']);
+
 const paths = Object.keys(openapi.paths)
 	.map((template) => ({
 		template,
 		fixed: !template.includes('{'),
-		pattern: new RegExp(`^${template.replace(/[.]/g, '\\.').replace(/\{\w+\}/g, '[^/]+')}$`),
+		pattern: new RegExp(
+			`^${template.replaceAll('.', '\\.').replace(/\{(\w+)\}/g, (_, name) => (takesSlashes(name) ? '.+' : '[^/]+'))}$`,
+		),
 	}))
 	.sort((a, b) => b.fixed - a.fixed);
 

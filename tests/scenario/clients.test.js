@@ -9,7 +9,7 @@ import { zodTextFormat } from 'openai/helpers/zod';
 import WebSocket from 'ws';
 import { z } from 'zod';
 import { openai, responsesWS } from '../lib/sdk.js';
-import { within } from '../lib/server.js';
+import { startServer, within } from '../lib/server.js';
 import { eventually, setup } from '../lib/setup.js';
 import { test } from '../lib/test.js';
 import { gate, reply } from '../lib/upstream.js';
@@ -73,7 +73,7 @@ const all = async (iterable) => {
 
 // --- the OpenAI SDK: responses ----------------------------------------------------------------------------------------
 
-later('openai: a function is called, its output sent back, and the model answers with it', async () => {
+test('openai: a function is called, its output sent back, and the model answers with it', async () => {
 	stage.upstream.on('weather at the lock', calls(['weather', '{"place":', '"lock"}']), reply.says('It rains.'));
 	const first = await client.responses.create({ model: 'fake', input: 'weather at the lock', tools: [WEATHER] });
 	const [call] = first.output;
@@ -94,7 +94,7 @@ later('openai: a function is called, its output sent back, and the model answers
 	assert.deepEqual([telling.messages[2].tool_call_id, telling.messages[2].content], [call.call_id, 'rain']);
 });
 
-later('openai: two functions at once, their arguments streamed', async () => {
+test('openai: two functions at once, their arguments streamed', async () => {
 	stage.upstream.on('two places', calls(['weather', '{"place":', '"a"}'], ['weather', '{"place":"b"}']));
 	const stream = client.responses.stream({ model: 'fake', input: 'two places', tools: [WEATHER] });
 	const pieces = {};
@@ -105,7 +105,7 @@ later('openai: two functions at once, their arguments streamed', async () => {
 	assert.equal(new Set(output.map((call) => call.call_id)).size, 2);
 });
 
-later('openai: responses.parse gives what the schema says', async () => {
+test('openai: responses.parse gives what the schema says', async () => {
 	stage.upstream.on('how many gates', reply.says(['{"gates":', '2}']));
 	const format = zodTextFormat(z.object({ gates: z.number() }), 'count');
 	const response = await client.responses.parse({ model: 'fake', input: 'how many gates', text: { format } });
@@ -117,7 +117,7 @@ later('openai: responses.parse gives what the schema says', async () => {
 	assert.deepEqual(response.text.format.schema, format.schema);
 });
 
-later('openai: reasoning is an item of its own, sealed for those who ask, and is sent back as it came', async () => {
+test('openai: reasoning is an item of its own, sealed for those who ask, and is sent back as it came', async () => {
 	stage.upstream.on('think about it', thinks(['first ', 'this'], 'Done.'), reply.says('Again.'));
 	const first = await client.responses.create({
 		model: 'fake',
@@ -138,7 +138,7 @@ later('openai: reasoning is an item of its own, sealed for those who ask, and is
 	assert.equal(second.output_text, 'Again.');
 });
 
-later('openai: a background response is polled until it has ended', async () => {
+test('openai: a background response is polled until it has ended', async () => {
 	const held = gate();
 	stage.upstream.on('in the background', reply.pauses('slowly', held, ' done'));
 	const begun = await client.responses.create({ model: 'fake', input: 'in the background', background: true });
@@ -189,7 +189,7 @@ later('openai: conversations hold what is put in and what is said', async () => 
 	await assert.rejects(client.conversations.retrieve(made.id), { status: 404, code: 'conversation_not_found' });
 });
 
-later('openai: models are listed and described', async () => {
+test('openai: models are listed and described', async () => {
 	const [{ id }] = (await client.models.list()).data;
 	assert.equal((await client.models.retrieve(id)).id, id);
 	await assert.rejects(client.models.retrieve('no-such-model'), { status: 404, code: 'model_not_found' });
@@ -217,7 +217,7 @@ later('openai: Chat Completions, whole and streamed, with a function', async () 
 	assert.equal(called.choices[0].message.tool_calls[0].function.arguments, '{"place":"a"}');
 });
 
-later('openai: ResponsesWS calls a function and goes on in the same connection, unstored', async () => {
+test('openai: ResponsesWS calls a function and goes on in the same connection, unstored', async () => {
 	stage.upstream.on('socket tool', calls(['weather', '{"place":"a"}']), reply.says('Dry.'));
 	const ws = responsesWS(stage.server, stage.key);
 	const turn = (request) => {
@@ -236,7 +236,7 @@ later('openai: ResponsesWS calls a function and goes on in the same connection, 
 	ws.close();
 });
 
-later('openai: a response in flight is steered, and its successor answers', async () => {
+test('openai: a response in flight is steered, and its successor answers', async () => {
 	const held = gate();
 	stage.upstream.on('to be steered', reply.pauses('One ', held, 'two'));
 	stage.upstream.on('the other way', reply.says('Turned.'));
@@ -292,7 +292,7 @@ for (const [how, ask] of [
 	['generateText', (options) => generateText(options)],
 	['streamText', (options) => streamText(options)],
 ]) {
-	later(`ai with open-responses: ${how} calls a tool and answers with what it gave`, async () => {
+	test(`ai with open-responses: ${how} calls a tool and answers with what it gave`, async () => {
 		stage.upstream.on(`vercel ${how}`, calls(['weather', '{"place":', '"lock"}']), reply.says('It is wet.'));
 		const places = [];
 		const tools = { weather: weather((place) => (places.push(place), 'wet')) };
@@ -305,7 +305,7 @@ for (const [how, ask] of [
 	});
 }
 
-later('ai with open-responses: structured output', async () => {
+test('ai with open-responses: structured output', async () => {
 	stage.upstream.on('vercel counts', reply.says('{"gates":2}'));
 	const output = Output.object({ schema: z.object({ gates: z.number() }) });
 	const result = await generateText({ model: vercel, prompt: 'vercel counts', output });
@@ -313,7 +313,7 @@ later('ai with open-responses: structured output', async () => {
 	assert.equal(asked('vercel counts')[0].body.response_format.type, 'json_schema');
 });
 
-later('ai with open-responses: reasoning comes as reasoning', async () => {
+test('ai with open-responses: reasoning comes as reasoning', async () => {
 	stage.upstream.on('vercel thinks', thinks(['so ', 'it is'], 'Yes.'));
 	const { text, reasoningText } = await generateText({ model: vercel, prompt: 'vercel thinks' });
 	assert.deepEqual([reasoningText, text], ['so it is', 'Yes.']);
@@ -336,11 +336,11 @@ later('ai with openai-compatible, which knows only Chat Completions: text, strea
  * request that asks for nothing, continues that one unstored, and takes what it is told from events and errors alone.
  */
 class Codex {
-	constructor() {
-		this.socket = new WebSocket(stage.server.wsUrl, {
+	constructor({ server = stage.server, key = stage.key } = {}) {
+		this.socket = new WebSocket(server.wsUrl, {
 			perMessageDeflate: { clientMaxWindowBits: true },
 			headers: {
-				authorization: `Bearer ${stage.key}`,
+				authorization: `Bearer ${key}`,
 				originator: 'codex_exec',
 				'openai-beta': 'responses_websockets=2026-02-06',
 			},
@@ -388,7 +388,7 @@ class Codex {
 
 const says = (role, text, id) => ({ type: 'message', id, role, content: [{ type: 'input_text', text }] });
 
-later('Codex: prewarms, asks, runs a command and goes on, all of it unstored in one connection', async () => {
+test('Codex: prewarms, asks, runs a command and goes on, all of it unstored in one connection', async () => {
 	const looks = async (x) => {
 		await x.write(x.event({ reasoning_content: 'look' }));
 		await calls(['exec_command', '{"cmd":', '"ls"}'])(x);
@@ -416,20 +416,29 @@ later('Codex: prewarms, asks, runs a command and goes on, all of it unstored in 
 	});
 	assert.equal(answering.at(-1).response.output.at(-1).content[0].text, 'Two files.');
 	const { messages } = asked('what is in this folder')[1];
-	assert.deepEqual(messages.map(({ role }) => role), ['developer', 'user', 'assistant', 'tool']);
+	assert.deepEqual(messages.map(({ role }) => role), ['system', 'user', 'assistant', 'tool']);
 	codex.socket.close();
 });
 
-later('Codex: reads the status and the headers of an error', async () => {
+test('Codex: reads the status and the headers of an error', async () => {
 	const codex = new Codex();
 	await once(codex.socket, 'open');
 	const missing = 'resp_0000000000000000000000000000000000000000';
 	const error = await codex.turn({ previous_response_id: missing, input: [says('user', 'x')] }).catch((event) => event);
 	assert.equal(error.status, 404);
 	assert.equal(error.error.code, 'previous_response_not_found');
-	stage.upstream.on('later', reply.fails(429, { headers: { 'retry-after': '7' } }));
-	const limited = await codex.turn({ input: [says('user', 'later')] }).catch((event) => event);
-	assert.equal(limited.status, 429);
-	assert.equal(limited.headers['retry-after'], '7');
 	codex.socket.close();
+	const server = await startServer({ upstream: stage.upstream, settings: { limits: { requests_per_minute: 1, burst: 1 } } });
+	try {
+		const hasty = new Codex({ server, key: await server.createKey('ada') });
+		await once(hasty.socket, 'open');
+		await hasty.turn({ input: [says('user', 'in time')] });
+		const limited = await hasty.turn({ input: [says('user', 'too soon')] }).catch((event) => event);
+		assert.equal(limited.status, 429);
+		assert.equal(limited.error.code, 'rate_limit_exceeded');
+		assert.match(limited.headers['retry-after'], /^[0-9]+$/);
+		hasty.socket.close();
+	} finally {
+		await server.remove();
+	}
 });

@@ -255,6 +255,33 @@ static void the_latest_turn_is_not_passed_over_while_it_is_written(void **state)
 	conversation_release(&c);
 }
 
+/* Nor while it waits to be written: behind another edit, which has moved the head on. */
+static void the_latest_turn_is_not_passed_over_while_it_waits(void **state) {
+	struct fixture *f = *state;
+	const char *const first[] = {"msg_1", "msg_2"};
+	char id[ID_SIZE];
+	create(f, first, 2, "{}", id);
+	struct item_list list = items_of(first, 1);
+	struct answer changed = {0};
+	struct answer added = {0};
+	const struct conversation_edit metadata = {.owner = OWNER, .id = id, .metadata = "{\"a\":\"b\"}"};
+	const struct conversation_edit items = {.owner = OWNER, .id = id, .items = &list};
+	assert_non_null(conversation_edit(f->vessel.conversations, &metadata, on_written, &changed));
+	assert_non_null(conversation_edit(f->vessel.conversations, &items, on_written, &added));
+	/* Should both be done by then, it is there. */
+	if (latest(f, OWNER, id) == ERR_NONE) {
+		assert_int_equal(f->answer.turn->input.count, 1);
+		release(f);
+	} else {
+		assert_int_equal(f->answer.code, ERR_CONFLICT);
+	}
+	vessel_wait(&f->vessel, &changed.done);
+	vessel_wait(&f->vessel, &added.done);
+	assert_int_equal(added.code, ERR_NONE);
+	assert_int_equal(latest_count(f, id), 3);
+	item_list_free(&list);
+}
+
 static void the_latest_turns_begin_behind_a_deleted_one(void **state) {
 	struct fixture *f = *state;
 	struct conversation *c = start(f);
@@ -650,6 +677,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(nothing_is_added_while_a_response_runs, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_latest_turn_is_not_passed_over_while_it_is_written, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(the_latest_turn_is_not_passed_over_while_it_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_latest_turns_begin_behind_a_deleted_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(edits_and_turns_wait_for_each_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(metadata_are_replaced, setup, teardown),

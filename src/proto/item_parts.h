@@ -5,6 +5,9 @@
 #include "field.h"
 #include "proto/item.h"
 
+/* What item_write puts into an output_text part takes 9 tokens of the JSON gate: a message with as many parts as this can
+ * still be read back. */
+#define ITEM_PARTS_MAX 1000
 #define ITEM_TEXT_MAX 10485760 /* characters of a text: Open Responses' maxLength */
 
 #define ITEM_ROLES 4
@@ -25,6 +28,9 @@ enum part_kind item_part_kind(enum item_role role);
 
 /* The value of a `call_id`. */
 int item_read_call_id(const struct field *id, struct item *item);
+
+/* Whether the item, as it is stored, can be read back. -1 with an error about the object's content. */
+int item_check_size(const struct field *object, const struct item *item);
 
 /* Where a part may stand. */
 enum part_place {

@@ -2,9 +2,6 @@
 
 #include "item_parts.h"
 
-/* What item_write puts into an output_text part takes 9 tokens of the JSON gate: a message with as many parts as this can
- * still be read back. */
-#define MAX_PARTS 1000
 #define ENCRYPTED_MAX 10485760
 #define OUTPUT_MAX 10485760
 
@@ -76,10 +73,10 @@ static int read_string_part(const struct field *field, struct item *item, enum p
 static int read_parts(const struct field *array, const struct reader *reader, enum part_place place) {
 	struct part_target target = {.item = reader->item, .place = place, .stored = reader->stored};
 	size_t count = json_count(array->value);
-	if (count > MAX_PARTS - reader->item->part_count) {
+	if (count > ITEM_PARTS_MAX - reader->item->part_count) {
 		return api_error_set(array->error, API_INVALID_VALUE, array->path,
 				     "%s must have at most %zu parts, not %zu", array->path,
-				     MAX_PARTS - reader->item->part_count, count);
+				     ITEM_PARTS_MAX - reader->item->part_count, count);
 	}
 	size_t index = 0;
 	for (const struct json *part = json_first(array->value); part; part = json_next(part), index++) {
@@ -366,7 +363,7 @@ static int read_item(const struct field *object, const struct reader *reader) {
 
 /* Citations and probabilities beside many short parts: in full, with what was left out, an item may be too much for the
  * gate that its stored form has to pass. */
-static int check_full_size(const struct field *object, const struct item *item) {
+int item_check_size(const struct field *object, const struct item *item) {
 	bool has_more = false;
 	for (size_t i = 0; i < item->part_count; i++) {
 		has_more = has_more || item->parts[i].annotations || item->parts[i].logprobs;
@@ -396,7 +393,7 @@ int item_read(const struct json *json, const char *param, int64_t now_ms, struct
 	if (json_type(json) != JSON_OBJECT) {
 		return field_wrong_type(&object, "an object: a message with role and content, or another item");
 	}
-	if (read_item(&object, &reader) != 0 || check_full_size(&object, &made) != 0) {
+	if (read_item(&object, &reader) != 0 || item_check_size(&object, &made) != 0) {
 		item_free(&made);
 		return -1;
 	}

@@ -36,24 +36,38 @@ static const char *finish_reason(const struct response_view *view) {
 	return has_calls(view) ? "tool_calls" : "stop";
 }
 
+/* What other reasons there are are the doing of this user. */
+static enum api_error_code code_of_reason(struct str reason) {
+	static const struct {
+		const char *reason;
+		enum api_error_code code;
+	} codes[] = {
+		{"upstream_cut", API_UPSTREAM_FAILED},
+		{"upstream_stalled", API_UPSTREAM_TIMEOUT},
+		{"server_restart", API_DRAINING},
+	};
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+		if (str_is(reason, codes[i].reason)) {
+			return codes[i].code;
+		}
+	}
+	return API_RESPONSE_NOT_ACTIVE;
+}
+
 int completion_failure(const struct response_view *view, struct api_error *error) {
 	if (finish_reason(view)) {
 		return -1;
 	}
-	enum api_error_code code = API_UPSTREAM_FAILED;
-	switch (view->status) {
-	case RESPONSE_FAILED:
-		code = view->error_code ? api_error_named(str_of(view->error_code)) : API_OK;
+	if (view->status == RESPONSE_FAILED) {
+		enum api_error_code code = api_error_named(str_of(view->error_code));
 		api_error_set(error, code ? code : API_INTERNAL, NULL, "%s",
 			      view->error_message ? view->error_message : "");
-		break;
-	case RESPONSE_CANCELLED:
-		api_error_set(error, API_RESPONSE_NOT_ACTIVE, NULL, "The response was cancelled.");
-		break;
-	default:
-		api_error_set(error, code, NULL, "The answer broke off (%s).",
-			      view->incomplete_reason ? view->incomplete_reason : "unknown");
+		return 0;
 	}
+	const char *reason =
+		view->status == RESPONSE_INCOMPLETE ? view->incomplete_reason : response_status_name(view->status);
+	api_error_set(error, code_of_reason(str_of(reason)), NULL, "The answer was cut short (%s).",
+		      reason ? reason : "no reason is known");
 	return 0;
 }
 

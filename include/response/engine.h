@@ -169,6 +169,8 @@ bool response_has_output(const struct response *response);
 bool response_ended(const struct response *response);
 /* For a FAILED response: the error as an HTTP client should get it. 0, or -1 when it did not fail. */
 int response_failure(const struct response *response, struct api_error *error);
+/* For an ended response: the error as a client of Chat Completions should get it. 0, or -1 when it is a completion. */
+int response_completion_failure(const struct response *response, struct api_error *error);
 /* After its end: the turn it became (NULL for a replay: what came before it is not known), and its conversation (NULL if not
  * stored, or a replay). Borrowed; hold them to keep them. */
 struct turn *response_turn(const struct response *response);

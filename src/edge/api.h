@@ -11,6 +11,8 @@ void api_response_cancel(struct exchange *exchange);
 void api_response_compact(struct exchange *exchange);
 void api_response_tokens(struct exchange *exchange);
 
+void api_chat_create(struct exchange *exchange);
+
 void api_conversation_list(struct exchange *exchange);
 void api_conversation_items(struct exchange *exchange);
 void api_conversation_delete(struct exchange *exchange);

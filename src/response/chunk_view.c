@@ -37,10 +37,19 @@ static void write_delta(const struct response *r, uint32_t sequence, const struc
 	completion_write_delta(out, stream, &delta, call_number(output, entry->item));
 }
 
+int response_completion_failure(const struct response *response, struct api_error *error) {
+	struct response_view view;
+	view_fill(response, &view);
+	if (response_failure(response, error) != 0 && completion_failure(&view, error) != 0) {
+		return -1;
+	}
+	completion_rename_param(error);
+	return 0;
+}
+
 static void write_end(const struct response *r, const struct completion_stream *stream, struct buf *out) {
 	struct api_error error;
-	if (response_failure(r, &error) == 0 || completion_failure(stream->view, &error) == 0) {
-		completion_rename_param(&error);
+	if (response_completion_failure(r, &error) == 0) {
 		api_error_write_body(out, &error);
 		return;
 	}

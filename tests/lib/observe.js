@@ -7,7 +7,8 @@ import WebSocket from 'ws';
 import { checkBody, checkEvent, checkHead, checkMessage, tally } from './schema.js';
 
 const watched = new Map(); // host:port -> { proxied }
-const findings = [];
+const untold = new Set(); // findings that nobody has heard of
+let found = 0;
 
 /** From now on what comes from this address is validated. `proxied`: a proxy may answer by itself there. */
 export function watch(address, { proxied = false } = {}) {
@@ -20,8 +21,10 @@ export function unwatch(address) {
 
 /** Fails the test that runs, and the whole file if none does any more. */
 function report(error) {
-	findings.push(error);
+	found++;
+	untold.add(error);
 	process.nextTick(() => {
+		untold.delete(error);
 		throw error;
 	});
 }
@@ -36,7 +39,8 @@ function attempt(body) {
 }
 
 process.on('exit', () => {
-	if (findings.length > 0) {
+	untold.forEach((error) => console.error(error));
+	if (found > 0) {
 		process.exitCode ||= 1;
 	}
 	const folder = process.env.SLUICE_TEST_TALLY;

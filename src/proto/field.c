@@ -172,7 +172,7 @@ size_t field_characters(struct str text) {
 }
 
 int field_bounded(const struct field *field, size_t most, struct str *out) {
-	struct str text;
+	struct str text = STR_NONE;
 	if (field_string(field, &text) != 0) {
 		return -1;
 	}
@@ -188,7 +188,7 @@ int field_bounded(const struct field *field, size_t most, struct str *out) {
 
 int field_name(const struct field *field, char *name) {
 	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-	struct str text;
+	struct str text = STR_NONE;
 	if (field_string(field, &text) != 0) {
 		return -1;
 	}
@@ -203,7 +203,7 @@ int field_name(const struct field *field, char *name) {
 }
 
 int field_copy_string(const struct field *field, char **out) {
-	struct str text;
+	struct str text = STR_NONE;
 	if (field_string(field, &text) != 0) {
 		return -1;
 	}

@@ -5,6 +5,8 @@
 #include "field.h"
 #include "proto/item.h"
 
+#define ITEM_TEXT_MAX 10485760 /* characters of a text: Open Responses' maxLength */
+
 #define ITEM_ROLES 4
 #define ITEM_STATUSES 3
 #define ITEM_PHASES 3
@@ -20,6 +22,9 @@ const char *item_kind_name(enum item_kind kind);
 const char *item_part_name(enum part_kind kind);
 /* What the text of a message by this role is, when it is a string. */
 enum part_kind item_part_kind(enum item_role role);
+
+/* The value of a `call_id`. */
+int item_read_call_id(const struct field *id, struct item *item);
 
 /* Where a part may stand. */
 enum part_place {
@@ -39,9 +44,14 @@ struct part_target {
 
 /* Reads an element of a `content`, `output` or `summary`. -1 with the field's error. */
 int part_read(const struct field *field, const struct part_target *target);
+/* Adds a part of this kind, one that stands in the content of a message, whose text is this member of the object, under
+ * whatever name; its other members have the names that part_read knows. Those that are unknown are the caller's to refuse. */
+int part_read_kind(const struct field *object, enum part_kind kind, const char *text, struct item *item);
 /* The elements of output_text's `annotations` and `logprobs`, checked, as JSON separated by commas; NULL when there are
  * none. The caller frees them with mem_free. */
 int part_read_annotations(const struct field *field, char **out);
 int part_read_logprobs(const struct field *field, char **out);
+/* The same of Chat Completions' annotations: {"type":"url_citation","url_citation":{…}}. */
+int part_read_nested_annotations(const struct field *field, char **out);
 
 #endif

@@ -3,11 +3,10 @@
 #include "item_parts.h"
 
 /* What item_write puts into an output_text part takes 9 tokens of the JSON gate: a message with as many parts as this can
- * still be read back. */
+ * be sent back as it is shown. */
 #define MAX_PARTS 1000
 #define ENCRYPTED_MAX 10485760
 #define OUTPUT_MAX 10485760
-#define TEXT_MAX 10485760
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -45,10 +44,9 @@ static int read_status(const struct field *object, struct item *item) {
 }
 
 /* Written into events by template: nothing in it may need an escape. */
-static int read_call_id(const struct field *object, struct item *item) {
-	struct field id = field_member(object, "call_id");
-	struct str text;
-	if (field_string(&id, &text) != 0) {
+int item_read_call_id(const struct field *id, struct item *item) {
+	struct str text = STR_NONE;
+	if (field_string(id, &text) != 0) {
 		return -1;
 	}
 	bool good = text.length > 0 && text.length < sizeof item->call_id;
@@ -56,9 +54,14 @@ static int read_call_id(const struct field *object, struct item *item) {
 		good = text.data[i] > ' ' && text.data[i] <= '~' && text.data[i] != '"' && text.data[i] != '\\';
 	}
 	if (!good) {
-		return field_wrong_value(&id, "1 to 64 visible ASCII characters without \" and \\");
+		return field_wrong_value(id, "1 to 64 visible ASCII characters without \" and \\");
 	}
 	return str_copy(item->call_id, sizeof item->call_id, text);
+}
+
+static int read_call_id(const struct field *object, struct item *item) {
+	struct field id = field_member(object, "call_id");
+	return item_read_call_id(&id, item);
 }
 
 /* A member that is a string and becomes a part. */
@@ -139,7 +142,7 @@ static int read_content(const struct field *object, const struct reader *reader)
 		return field_missing(&content, "a string or an array of parts");
 	}
 	if (json_type(content.value) == JSON_STRING) {
-		result = read_string_part(&content, item, item_part_kind(item->role), TEXT_MAX);
+		result = read_string_part(&content, item, item_part_kind(item->role), ITEM_TEXT_MAX);
 	} else if (json_type(content.value) == JSON_ARRAY) {
 		result = read_parts(&content, reader, places[item->role]);
 	} else {
@@ -361,31 +364,6 @@ static int read_item(const struct field *object, const struct reader *reader) {
 
 /* --- entry ---------------------------------------------------------------------------------------------------------- */
 
-/* Citations and probabilities beside many short parts: in full, with what was left out, an item may be too much for the
- * gate that its stored form has to pass. */
-static int check_full_size(const struct field *object, const struct item *item) {
-	bool has_more = false;
-	for (size_t i = 0; i < item->part_count; i++) {
-		has_more = has_more || item->parts[i].annotations || item->parts[i].logprobs;
-	}
-	if (!has_more) {
-		return 0;
-	}
-	struct buf full = BUF_INIT;
-	struct err err = {0};
-	item_write(&full, item);
-	int result = full.failed ? err_set(&err, ERR_MEMORY, "out of memory") : json_check(buf_str(&full), &err);
-	buf_free(&full);
-	if (result != 0 && err.code == ERR_MEMORY) {
-		return field_no_memory(object);
-	}
-	struct field content = field_member(object, "content");
-	return result == 0 ? 0
-			   : api_error_set(content.error, API_INVALID_VALUE, content.path,
-					   "%s has too many parts, annotations and logprobs; leave the logprobs out",
-					   content.path);
-}
-
 int item_read(const struct json *json, const char *param, int64_t now_ms, struct item *item, struct api_error *error) {
 	struct item made = {0};
 	struct field object = field_root(param, json, error);
@@ -393,7 +371,7 @@ int item_read(const struct json *json, const char *param, int64_t now_ms, struct
 	if (json_type(json) != JSON_OBJECT) {
 		return field_wrong_type(&object, "an object: a message with role and content, or another item");
 	}
-	if (read_item(&object, &reader) != 0 || check_full_size(&object, &made) != 0) {
+	if (read_item(&object, &reader) != 0) {
 		item_free(&made);
 		return -1;
 	}
@@ -406,7 +384,7 @@ int item_read(const struct json *json, const char *param, int64_t now_ms, struct
 
 int item_read_stored(struct str text, struct item *item, struct err *err) {
 	struct err parse = {0};
-	struct json *json = json_parse(text, &parse);
+	struct json *json = json_parse_stored(text, &parse);
 	if (!json) {
 		return parse.code == ERR_MEMORY ? err_set(err, ERR_MEMORY, "out of memory while reading an item")
 						: err_set(err, ERR_CORRUPT, "a stored item is not JSON");

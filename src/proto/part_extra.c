@@ -3,6 +3,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define BYTE_MAX 255
+#define CITATION "url_citation"
 
 static int read_index(const struct field *object, const char *name, int64_t *out) {
 	struct field field = field_member(object, name);
@@ -21,25 +22,24 @@ static int read_member_string(const struct field *object, const char *name, stru
 	return field_string(&field, out);
 }
 
-/* Every member is required, so that it can be written anew, always in the same order. */
-static int read_citation(const struct field *citation, struct json_writer *w) {
-	static const char *const names[] = {"type", "url", "start_index", "end_index", "title"};
-	static const char *const types[] = {"url_citation"};
-	int64_t start, end;
-	struct str url, title;
-	size_t index;
-	if (field_object(citation, "an object", names, COUNT(names)) != 0) {
-		return -1;
-	}
+static int check_citation_type(const struct field *citation) {
+	static const char *const types[] = {CITATION};
 	struct field type = field_member(citation, "type");
-	if (field_choice(&type, types, 1, &index) != 0 || read_member_string(citation, "url", &url) != 0 ||
-	    read_index(citation, "start_index", &start) != 0 || read_index(citation, "end_index", &end) != 0 ||
-	    read_member_string(citation, "title", &title) != 0) {
+	size_t index;
+	return field_choice(&type, types, COUNT(types), &index);
+}
+
+/* Every member is required, so that it can be written anew, always in the same order. */
+static int read_citation_members(const struct field *citation, struct json_writer *w) {
+	int64_t start = 0, end = 0;
+	struct str url, title;
+	if (read_member_string(citation, "url", &url) != 0 || read_index(citation, "start_index", &start) != 0 ||
+	    read_index(citation, "end_index", &end) != 0 || read_member_string(citation, "title", &title) != 0) {
 		return -1;
 	}
 	jw_object(w);
 	jw_key(w, "type");
-	jw_text(w, types[index]);
+	jw_text(w, CITATION);
 	jw_key(w, "url");
 	jw_str(w, url);
 	jw_key(w, "start_index");
@@ -50,6 +50,23 @@ static int read_citation(const struct field *citation, struct json_writer *w) {
 	jw_str(w, title);
 	jw_object_end(w);
 	return 0;
+}
+
+static int read_citation(const struct field *citation, struct json_writer *w) {
+	static const char *const names[] = {"type", "url", "start_index", "end_index", "title"};
+	return field_object(citation, "an object", names, COUNT(names)) != 0 || check_citation_type(citation) != 0
+		       ? -1
+		       : read_citation_members(citation, w);
+}
+
+static int read_nested_citation(const struct field *citation, struct json_writer *w) {
+	static const char *const outer[] = {"type", CITATION};
+	static const char *const names[] = {"url", "start_index", "end_index", "title"};
+	struct field inner = field_member(citation, CITATION);
+	return field_object(citation, "an object", outer, COUNT(outer)) != 0 || check_citation_type(citation) != 0 ||
+			       field_object(&inner, "an object", names, COUNT(names)) != 0
+		       ? -1
+		       : read_citation_members(&inner, w);
 }
 
 /* Chat Completions has null where a token is no text. */
@@ -136,6 +153,10 @@ static int read_elements(const struct field *array, int (*read)(const struct fie
 
 int part_read_annotations(const struct field *field, char **out) {
 	return read_elements(field, read_citation, out);
+}
+
+int part_read_nested_annotations(const struct field *field, char **out) {
+	return read_elements(field, read_nested_citation, out);
 }
 
 int part_read_logprobs(const struct field *field, char **out) {

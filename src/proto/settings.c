@@ -44,7 +44,7 @@ int request_settings_copy(struct request_settings *to, const struct request_sett
 
 static const double *number_of(const struct request_settings *settings, const struct number_row *row) {
 	bool has = *(const bool *)((const char *)settings + row->has);
-	return has ? (const double *)((const char *)settings + row->value) : NULL;
+	return has ? (const double *)(const void *)((const char *)settings + row->value) : NULL;
 }
 
 static const int64_t *integer_of(const struct request_settings *settings, const struct integer_row *row) {
@@ -187,7 +187,7 @@ static int read_stored(const struct json *json, struct request_settings *setting
 
 int request_settings_read(struct str text, struct request_settings *settings, struct err *err) {
 	struct err parse = {0};
-	struct json *json = json_parse(text, &parse);
+	struct json *json = json_parse_stored(text, &parse);
 	struct request_settings made = {.store = true};
 	struct api_error error = {0};
 	int result = json ? read_stored(json, &made, &error) : -1;
@@ -218,7 +218,7 @@ static void echo_reasoning(struct json_writer *w, const struct request_settings 
 	jw_object_end(w);
 }
 
-static const char *shown_tier(const struct request_settings *settings) {
+const char *settings_shown_tier(const struct request_settings *settings) {
 	bool unsaid = !settings->service_tier[0] || strcmp(settings->service_tier, "auto") == 0;
 	return unsaid ? "default" : settings->service_tier;
 }
@@ -241,7 +241,7 @@ void request_settings_echo(struct json_writer *w, const struct request_settings 
 	jw_key(w, "truncation");
 	jw_text(w, settings->truncates ? "auto" : "disabled");
 	jw_key(w, "service_tier");
-	jw_text(w, shown_tier(settings));
+	jw_text(w, settings_shown_tier(settings));
 	jw_key(w, "background");
 	jw_bool(w, settings->background);
 	jw_key(w, "store");

@@ -39,6 +39,9 @@ extern const struct label_row settings_labels[LABEL_ROWS];
  * there. What two settings say about each other is not looked at. -1 with the field's error. */
 int settings_read_member(const struct field *field, struct str name, struct request_settings *settings, bool *known);
 
+/* The value of `effort` in `reasoning`. */
+int settings_read_effort(const struct field *field, struct request_settings *settings);
+
 /* An object of at most 16 strings, bounded in length: a copy as JSON, which the caller frees. */
 int settings_read_metadata(const struct field *field, char **out);
 
@@ -46,9 +49,15 @@ void text_settings_free(struct text_settings *text);
 int text_settings_copy(struct text_settings *to, const struct text_settings *from); /* -1 when memory is out */
 /* The value of `text`. */
 int text_settings_read(const struct field *field, struct text_settings *text);
+/* The members of a format beside its type when that is json_schema; the value of `verbosity`. */
+int text_settings_read_schema(const struct field *object, struct text_settings *text);
+int text_settings_read_verbosity(const struct field *field, struct text_settings *text);
 /* As the response object shows it; or, without `full`, only what was said, for the store. */
 void text_settings_write(struct json_writer *w, const struct text_settings *text, bool full);
 /* Whether there is anything to store. */
 bool text_settings_said(const struct text_settings *text);
+
+/* The service tier as an answer names it. */
+const char *settings_shown_tier(const struct request_settings *settings);
 
 #endif

@@ -44,7 +44,7 @@ static int read_number(const struct field *field, const struct number_row *row, 
 	if (!(value >= row->least && value <= row->most)) {
 		return field_wrong_value(field, row->wanted);
 	}
-	*(double *)((char *)settings + row->value) = value;
+	*(double *)(void *)((char *)settings + row->value) = value;
 	*(bool *)((char *)settings + row->has) = true;
 	return 0;
 }
@@ -135,11 +135,11 @@ static int read_metadata(const struct field *field, struct request_settings *set
 }
 
 static int read_tools(const struct field *field, struct request_settings *settings) {
-	return tool_list_read_field(field, &settings->tools);
+	return tool_list_read_field(field, TOOL_FLAT, &settings->tools);
 }
 
 static int read_tool_choice(const struct field *field, struct request_settings *settings) {
-	return tool_choice_read_field(field, &settings->tool_choice);
+	return tool_choice_read_field(field, TOOL_FLAT, &settings->tool_choice);
 }
 
 static int read_text(const struct field *field, struct request_settings *settings) {
@@ -166,14 +166,17 @@ static int read_summary(const struct field *summary, struct request_settings *se
 			  : field_unsupported(summary, "\"auto\"");
 }
 
+int settings_read_effort(const struct field *field, struct request_settings *settings) {
+	static const char *const names[] = {"none", "minimal", "low", "medium", "high", "xhigh"};
+	return read_choice(field, names, COUNT(names), settings->effort, sizeof settings->effort);
+}
+
 static int read_reasoning(const struct field *field, struct request_settings *settings) {
 	static const char *const names[] = {"effort", "summary"};
-	static const char *const efforts[] = {"none", "minimal", "low", "medium", "high", "xhigh"};
 	struct field effort = field_member(field, "effort");
 	struct field summary = field_member(field, "summary");
 	if (field_object(field, "an object", names, COUNT(names)) != 0 ||
-	    (field_given(&effort) &&
-	     read_choice(&effort, efforts, COUNT(efforts), settings->effort, sizeof settings->effort) != 0)) {
+	    (field_given(&effort) && settings_read_effort(&effort, settings) != 0)) {
 		return -1;
 	}
 	return field_given(&summary) ? read_summary(&summary, settings) : 0;

@@ -27,7 +27,7 @@ int text_settings_copy(struct text_settings *to, const struct text_settings *fro
 
 /* --- reading -------------------------------------------------------------------------------------------------------- */
 
-static int read_schema(const struct field *format, struct text_settings *text) {
+int text_settings_read_schema(const struct field *format, struct text_settings *text) {
 	struct field name = field_member(format, "name");
 	struct field description = field_member(format, "description");
 	struct field schema = field_member(format, "schema");
@@ -61,10 +61,10 @@ static int read_format(const struct field *format, struct text_settings *text) {
 	if (field_object(format, wanted, names, has_schema ? COUNT(names) : 1) != 0) {
 		return -1;
 	}
-	return has_schema ? read_schema(format, text) : 0;
+	return has_schema ? text_settings_read_schema(format, text) : 0;
 }
 
-static int read_verbosity(const struct field *verbosity, struct text_settings *text) {
+int text_settings_read_verbosity(const struct field *verbosity, struct text_settings *text) {
 	static const char *const names[] = {"low", "medium", "high"};
 	size_t index;
 	if (field_choice(verbosity, names, COUNT(names), &index) != 0) {
@@ -80,7 +80,7 @@ int text_settings_read(const struct field *field, struct text_settings *text) {
 	struct text_settings made = {0};
 	if (field_object(field, "an object", names, COUNT(names)) != 0 ||
 	    (field_given(&format) && read_format(&format, &made) != 0) ||
-	    (field_given(&verbosity) && read_verbosity(&verbosity, &made) != 0)) {
+	    (field_given(&verbosity) && text_settings_read_verbosity(&verbosity, &made) != 0)) {
 		text_settings_free(&made);
 		return -1;
 	}

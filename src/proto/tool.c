@@ -120,24 +120,50 @@ static bool has_name(const struct tool_list *list, const char *name) {
 	return false;
 }
 
-/* Reads into the list's next place, which is zeroed. */
-static int read_tool(const struct field *object, struct tool_list *list) {
-	static const char *const names[] = {"type", "name", "description", "parameters", "strict"};
-	const char *wanted = "an object with type and name";
-	struct tool *tool = &list->tools[list->count];
-	struct str type;
+/* What is nested stands in a member: "allowed_tools", "function". Its object has no type of its own. */
+static int enter(const struct field *object, enum tool_form form, const char *member, struct field *inner) {
+	const char *const names[] = {"type", member};
+	*inner = *object;
+	if (form == TOOL_FLAT) {
+		return 0;
+	}
+	*inner = field_member(object, member);
+	if (field_object(object, "an object", names, COUNT(names)) != 0) {
+		return -1;
+	}
+	return field_given(inner) ? 0 : field_missing(inner, "an object");
+}
+
+/* An object whose members have the names; the first of them is `type`. */
+static int check_members(const struct field *object, enum tool_form form, const char *const *names, size_t count) {
+	size_t skipped = form == TOOL_NESTED ? 1 : 0;
+	return field_object(object, "an object", names + skipped, count - skipped);
+}
+
+/* Of a tool, or of the choice of one: where its name stands. */
+static int enter_function(const struct field *object, enum tool_form form, struct field *function) {
+	struct str type = STR_NONE;
 	if (json_type(object->value) != JSON_OBJECT) {
-		return field_wrong_type(object, wanted);
+		return field_wrong_type(object, form == TOOL_FLAT ? "an object with type and name"
+								  : "an object with type and function");
 	}
 	if (check_type(object, &type) != 0) {
 		return -1;
 	}
-	if (!str_is(type, "function")) {
-		return refuse_type(object);
+	return str_is(type, "function") ? enter(object, form, "function", function) : refuse_type(object);
+}
+
+/* Reads into the list's next place, which is zeroed. */
+static int read_tool(const struct field *object, enum tool_form form, struct tool_list *list) {
+	static const char *const names[] = {"type", "name", "description", "parameters", "strict"};
+	struct tool *tool = &list->tools[list->count];
+	struct field function;
+	if (enter_function(object, form, &function) != 0) {
+		return -1;
 	}
-	struct field name = field_member(object, "name");
-	struct field description = field_member(object, "description");
-	if (field_object(object, wanted, names, COUNT(names)) != 0 || field_name(&name, tool->name) != 0) {
+	struct field name = field_member(&function, "name");
+	struct field description = field_member(&function, "description");
+	if (check_members(&function, form, names, COUNT(names)) != 0 || field_name(&name, tool->name) != 0) {
 		return -1;
 	}
 	if (has_name(list, tool->name)) {
@@ -146,10 +172,10 @@ static int read_tool(const struct field *object, struct tool_list *list) {
 	if (field_given(&description) && field_copy_string(&description, &tool->description) != 0) {
 		return -1;
 	}
-	return read_parameters(object, &tool->parameters) != 0 ? -1 : read_strict(object, &tool->strict);
+	return read_parameters(&function, &tool->parameters) != 0 ? -1 : read_strict(&function, &tool->strict);
 }
 
-int tool_list_read_field(const struct field *field, struct tool_list *list) {
+int tool_list_read_field(const struct field *field, enum tool_form form, struct tool_list *list) {
 	if (json_type(field->value) != JSON_ARRAY) {
 		return field_wrong_type(field, "an array of tools");
 	}
@@ -169,7 +195,7 @@ int tool_list_read_field(const struct field *field, struct tool_list *list) {
 	}
 	for (const struct json *value = json_first(field->value); value; value = json_next(value), made.count++) {
 		struct field tool = field_element(field, made.count, value);
-		if (read_tool(&tool, &made) != 0) {
+		if (read_tool(&tool, form, &made) != 0) {
 			/* With the one that was begun. */
 			made.count++;
 			tool_list_free(&made);
@@ -180,20 +206,14 @@ int tool_list_read_field(const struct field *field, struct tool_list *list) {
 	return 0;
 }
 
-static int read_function(const struct field *object, char *name) {
+static int read_function(const struct field *object, enum tool_form form, char *name) {
 	static const char *const names[] = {"type", "name"};
-	struct str type;
-	if (json_type(object->value) != JSON_OBJECT) {
-		return field_wrong_type(object, "an object with type and name");
-	}
-	if (check_type(object, &type) != 0) {
+	struct field function;
+	if (enter_function(object, form, &function) != 0) {
 		return -1;
 	}
-	if (!str_is(type, "function")) {
-		return refuse_type(object);
-	}
-	struct field field = field_member(object, "name");
-	return field_object(object, "an object", names, COUNT(names)) != 0 ? -1 : field_name(&field, name);
+	struct field field = field_member(&function, "name");
+	return check_members(&function, form, names, COUNT(names)) != 0 ? -1 : field_name(&field, name);
 }
 
 static int read_mode(const struct field *field, enum tool_mode *mode) {
@@ -205,11 +225,15 @@ static int read_mode(const struct field *field, enum tool_mode *mode) {
 	return 0;
 }
 
-static int read_allowed(const struct field *object, struct tool_choice *choice) {
+static int read_allowed(const struct field *object, enum tool_form form, struct tool_choice *choice) {
 	static const char *const names[] = {"type", "tools", "mode"};
-	struct field mode = field_member(object, "mode");
-	struct field tools = field_member(object, "tools");
-	if (field_object(object, "an object", names, COUNT(names)) != 0 ||
+	struct field allowed;
+	if (enter(object, form, "allowed_tools", &allowed) != 0) {
+		return -1;
+	}
+	struct field mode = field_member(&allowed, "mode");
+	struct field tools = field_member(&allowed, "tools");
+	if (check_members(&allowed, form, names, COUNT(names)) != 0 ||
 	    (field_given(&mode) && read_mode(&mode, &choice->mode) != 0)) {
 		return -1;
 	}
@@ -232,7 +256,7 @@ static int read_allowed(const struct field *object, struct tool_choice *choice) 
 	}
 	for (const struct json *value = json_first(tools.value); value; value = json_next(value)) {
 		struct field function = field_element(&tools, choice->allowed_count, value);
-		if (read_function(&function, choice->allowed[choice->allowed_count]) != 0) {
+		if (read_function(&function, form, choice->allowed[choice->allowed_count]) != 0) {
 			return -1;
 		}
 		choice->allowed_count++;
@@ -240,8 +264,8 @@ static int read_allowed(const struct field *object, struct tool_choice *choice) 
 	return 0;
 }
 
-static int read_choice(const struct field *field, struct tool_choice *choice) {
-	struct str type;
+static int read_choice(const struct field *field, enum tool_form form, struct tool_choice *choice) {
+	struct str type = STR_NONE;
 	if (json_type(field->value) == JSON_STRING) {
 		return read_mode(field, &choice->mode);
 	}
@@ -252,15 +276,15 @@ static int read_choice(const struct field *field, struct tool_choice *choice) {
 		return -1;
 	}
 	if (str_is(type, "allowed_tools")) {
-		return read_allowed(field, choice);
+		return read_allowed(field, form, choice);
 	}
 	choice->mode = TOOLS_FUNCTION;
-	return read_function(field, choice->function);
+	return read_function(field, form, choice->function);
 }
 
-int tool_choice_read_field(const struct field *field, struct tool_choice *choice) {
+int tool_choice_read_field(const struct field *field, enum tool_form form, struct tool_choice *choice) {
 	struct tool_choice made = {.said = true};
-	if (read_choice(field, &made) != 0) {
+	if (read_choice(field, form, &made) != 0) {
 		tool_choice_free(&made);
 		return -1;
 	}
@@ -270,12 +294,12 @@ int tool_choice_read_field(const struct field *field, struct tool_choice *choice
 
 int tool_list_read(const struct json *value, struct tool_list *list, struct api_error *error) {
 	struct field field = field_root("tools", value, error);
-	return tool_list_read_field(&field, list);
+	return tool_list_read_field(&field, TOOL_FLAT, list);
 }
 
 int tool_choice_read(const struct json *value, struct tool_choice *choice, struct api_error *error) {
 	struct field field = field_root("tool_choice", value, error);
-	return tool_choice_read_field(&field, choice);
+	return tool_choice_read_field(&field, TOOL_FLAT, choice);
 }
 
 /* --- which may be called -------------------------------------------------------------------------------------------- */
@@ -286,15 +310,23 @@ static int no_such_tool(struct api_error *error, const char *path, const char *n
 }
 
 int tool_choice_check(const struct tool_choice *choice, const struct tool_list *list, struct api_error *error) {
+	return tool_choice_check_form(choice, TOOL_FLAT, list, error);
+}
+
+int tool_choice_check_form(const struct tool_choice *choice, enum tool_form form, const struct tool_list *list,
+			   struct api_error *error) {
+	const char *name = form == TOOL_FLAT ? "name" : "function.name";
+	struct field root = field_root("tool_choice", NULL, error);
 	if (choice->mode == TOOLS_FUNCTION && !has_name(list, choice->function)) {
-		return no_such_tool(error, "tool_choice.name", choice->function);
+		struct field function = field_member(&root, name);
+		return no_such_tool(error, function.path, choice->function);
 	}
-	struct field root = field_root("tool_choice.tools", NULL, error);
+	struct field allowed = field_member(&root, form == TOOL_FLAT ? "tools" : "allowed_tools.tools");
 	for (size_t i = 0; i < choice->allowed_count; i++) {
 		if (!has_name(list, choice->allowed[i])) {
-			struct field element = field_element(&root, i, NULL);
-			struct field name = field_member(&element, "name");
-			return no_such_tool(error, name.path, choice->allowed[i]);
+			struct field element = field_element(&allowed, i, NULL);
+			struct field function = field_member(&element, name);
+			return no_such_tool(error, function.path, choice->allowed[i]);
 		}
 	}
 	if (choice->mode == TOOLS_REQUIRED && list->count == 0) {

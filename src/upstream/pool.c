@@ -105,9 +105,14 @@ void pool_route(const struct pool *pool, const char *model, uint32_t needs, stru
 	*route = (struct route){0};
 	size_t found = add_matching(pool, model, needs, TARGET_HAS, route);
 	found += add_matching(pool, model, needs, TARGET_MAY_HAVE, route);
-	if (found > 0 || strcmp(model, pool->default_model) != 0) {
-		return;
+	if (found == 0 && strcmp(model, pool->default_model) == 0) {
+		pool_route_unlisted(pool, needs, route);
 	}
+}
+
+void pool_route_unlisted(const struct pool *pool, uint32_t needs, struct route *route) {
+	size_t found = 0;
+	*route = (struct route){0};
 	for (size_t i = 0; i < pool->count; i++) {
 		if (!models_declared(pool->targets[i]->models)) {
 			route_add(route, pool->targets[i], needs);

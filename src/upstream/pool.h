@@ -32,6 +32,9 @@ void pool_refresh(struct pool *pool, int64_t max_age_ms);
  * also to servers whose list lacks it, if no list has it: some servers take names that they don't list. */
 void pool_route(const struct pool *pool, const char *model, uint32_t needs, struct route *route);
 
+/* Of a model that no list has: those whose lists are not declared, or the first. */
+void pool_route_unlisted(const struct pool *pool, uint32_t needs, struct route *route);
+
 /* As upstream_models and upstream_choose. */
 size_t pool_models(struct pool *pool, const struct upstream_model **models);
 enum upstream_choice pool_choose(struct pool *pool, const char *asked, struct upstream_model *model);

@@ -17,6 +17,10 @@ static struct target *at(const struct round *round, uint8_t place) {
 int round_open(struct round *round, const struct pool *pool, const char *model, uint32_t needs) {
 	round->pool = pool;
 	pool_route(pool, model, needs, &round->route);
+	if (round->route.count == 0) {
+		/* It was chosen before a list came that lacks it: its server has the last word. */
+		pool_route_unlisted(pool, needs, &round->route);
+	}
 	return round->route.count ? 0 : -1;
 }
 

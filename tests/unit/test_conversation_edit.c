@@ -2,6 +2,7 @@
  * tampered with shows. */
 #include <sqlite3.h>
 
+#include "base/mem.h"
 #include "conversation_fixture.h"
 
 static void on_summary(void *arg, const struct conversation_summary *summary, const struct err *err) {
@@ -496,6 +497,71 @@ static void an_id_beside_a_record_is_not_believed(void **state) {
 	assert_int_equal(latest_count(f, id), 1);
 }
 
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+
+static struct item_list more; /* what start_add adds */
+
+static struct conversation_op *start_add(struct fixture *f, const char *id) {
+	const struct conversation_edit edit = {.owner = OWNER, .id = id, .items = &more, .metadata = "{}"};
+	return conversation_edit(f->vessel.conversations, &edit, on_written, &f->answer);
+}
+
+static struct conversation_op *start_erase(struct fixture *f, const char *id) {
+	const struct conversation_place place = {OWNER, id, "msg_1"};
+	return conversation_delete_item(f->vessel.conversations, &place, on_written, &f->answer);
+}
+
+static struct conversation_op *start_read(struct fixture *f, const char *id) {
+	return conversation_read(f->vessel.conversations, OWNER, id, on_summary, &f->answer);
+}
+
+static struct conversation_op *start_find(struct fixture *f, const char *id) {
+	(void)id;
+	return conversation_find_item(f->vessel.conversations, OWNER, "msg_2", on_item, &f->answer);
+}
+
+static struct conversation_op *start_latest(struct fixture *f, const char *id) {
+	return conversation_load_latest(f->vessel.conversations, OWNER, id, on_context, &f->answer);
+}
+
+/* Whatever allocation fails, it is told or not started, nothing is half done, and the next try goes well. */
+static void every_allocation_may_fail(void **state) {
+	static struct conversation_op *(*const starts[])(struct fixture *, const char *) = {
+		start_add, start_read, start_find, start_latest, start_erase};
+	struct fixture *f = *state;
+	const char *const first[] = {"msg_1", "msg_2"};
+	const char *const name[] = {"msg_more"};
+	more = items_of(name, 1);
+	for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+		char id[ID_SIZE];
+		create(f, first, 2, "{\"a\":\"b\"}", id);
+		bool failed = true;
+		for (uint64_t nth = 1; failed; nth++) {
+			size_t before = latest_count(f, id);
+			reopen(f); /* a thread that is not in memory costs more of it */
+			expect(f);
+			uint64_t count = mem_alloc_count();
+			mem_fail_after(nth, false);
+			struct conversation_op *op = starts[i](f, id);
+			if (op) {
+				vessel_wait(&f->vessel, &f->answer.done);
+			}
+			failed = mem_alloc_count() - count >= nth;
+			mem_fail_after(0, false);
+			enum err_code code = op ? f->answer.code : ERR_MEMORY;
+			bool added = starts[i] == start_add && code == ERR_NONE;
+			bool erased = starts[i] == start_erase && code == ERR_NONE;
+			release(f);
+			/* What is allocated behind the outcome may fail without harm. */
+			assert_true(code == ERR_NONE || (failed && code == ERR_MEMORY));
+			assert_int_equal(latest_count(f, id), before + (added ? 1 : 0) - (erased ? 1 : 0));
+			failed = failed && !erased;
+			assert_true(nth < 500);
+		}
+	}
+	item_list_free(&more);
+}
+
 /* --- blobs -------------------------------------------------------------------------------------------------------- */
 
 static void a_blob_opens_for_its_owner_and_purpose(void **state) {
@@ -533,6 +599,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(metadata_that_were_tampered_with_show, setup, teardown),
 		cmocka_unit_test_setup_teardown(old_metadata_do_not_come_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_id_beside_a_record_is_not_believed, setup, teardown),
+		cmocka_unit_test_setup_teardown(every_allocation_may_fail, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_blob_opens_for_its_owner_and_purpose, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@ import http from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { checkBody, checkEvent, checkHead, checkMessage, fits, openapi, tally } from '../lib/schema.js';
+import { checkBody, checkEvent, checkHead, checkMessage, checkRequest, fits, openapi, tally } from '../lib/schema.js';
 import { responsesWS } from '../lib/sdk.js';
 import { within } from '../lib/server.js';
 import { setup } from '../lib/setup.js';
@@ -18,6 +18,9 @@ const run = promisify(execFile);
 const stage = setup();
 const source = (name) => readFile(fileURLToPath(new URL(`../../${name}`, import.meta.url)), 'utf8');
 const { schemas } = openapi.components;
+
+/** Described, and not built yet. */
+const PENDING_ROUTES = ['POST /v1/chat/completions'];
 
 test('it is served to anybody, as JSON', async () => {
 	const answer = await stage.server.fetch('/openapi.json');
@@ -55,7 +58,7 @@ test('its paths are the routes of the server', async () => {
 	);
 	// An upgrade, and files of the page, are no routes.
 	const others = ['GET /v1/responses', 'GET /openapi.json', 'GET /'];
-	assert.deepEqual([...routes, ...others].sort(), described.sort());
+	assert.deepEqual([...routes, ...others, ...PENDING_ROUTES].sort(), described.sort());
 });
 
 test('its messages of a client are those that the server takes', async () => {
@@ -149,6 +152,18 @@ test('an answer with a wrong status, type, header or body is found', async () =>
 		assert.throws(() => checkHead(spoiled), /openapi\.json|text\/html/, JSON.stringify(spoiled));
 	}
 	assert.throws(() => checkBody(described, '{"object":"list"}'), says);
+});
+
+test('a request about which the server and the document do not agree is found', () => {
+	const request = { method: 'POST', path: '/v1/responses' };
+	const refusal = (code) => JSON.stringify({ error: { code } });
+	checkRequest({ ...request, body: { input: 'a' }, status: 200 }, '{}');
+	checkRequest({ ...request, body: { input: 5 }, status: 400 }, refusal('invalid_type'));
+	checkRequest({ ...request, body: { input: 'a' }, status: 400 }, refusal('invalid_value'));
+	const taken = () => checkRequest({ ...request, body: { input: 5 }, status: 200 }, '{}');
+	assert.throws(taken, /was taken, and \/openapi.json refuses it/);
+	const refused = () => checkRequest({ ...request, body: { input: 'a' }, status: 400 }, refusal('unknown_parameter'));
+	assert.throws(refused, /was refused, and \/openapi.json takes it/);
 });
 
 // --- that it sees what comes ----------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ const struct upstream_options *round_options(const struct round *round) {
 
 bool round_has_next(const struct round *round) {
 	for (uint8_t i = 0; i < round->route.count; i++) {
-		if (!(round->asked & 1U << i) && (round->route.count == 1 || target_lets(at(round, i)))) {
+		if (!(round->asked & 1U << i) && target_lets(at(round, i))) {
 			return true;
 		}
 	}

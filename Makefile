@@ -42,7 +42,10 @@ ARCHIVES := $(foreach l,$(ORDER),$(call archive,$(l)))
 PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluicectl $(BUILD)/sluice-demo-model
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all help deps run test unit scenario browser lint sanitize torture bench bench-faults restarts install clean
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+
+.PHONY: all help deps run test unit scenario browser lint sanitize fuzz fuzz-programs torture bench bench-faults restarts install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -93,6 +96,13 @@ sanitize:
 	$(Q)tools/install-dependencies test
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer' \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' all unit scenario
+
+#: make fuzz      the fuzz targets in tests/fuzz (clang), FUZZ_SECONDS each, or those that FUZZ_TARGETS names
+fuzz:
+	$(Q)tools/install-dependencies fuzz
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang CFLAGS='-O1 -g -fno-omit-frame-pointer' \
+		SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' fuzz-programs
+	$(Q)tools/run-fuzz $(BUILD)/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
 
 #: make torture   thousands of random schedules of cuts, resumes, cancels and restarts, a thousand kills among them
 torture: all
@@ -160,6 +170,22 @@ $(foreach t,$(wildcard tests/unit/test_*.c),$(eval $(call unit_rule,$(t))))
 check-%:
 	$(Q)$(MAKE) --no-print-directory $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_$*_*.c))
 	$(Q)tools/run-unit $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_$*_*.c))
+
+# --- fuzz targets: tests/fuzz/fuzz_*.c links the layers that it includes and what they may use ------------------------
+fuzz_layers   = $(shell sed -n 's|^\#include "\([a-z]*\)/.*|\1|p' $(1) tests/fuzz/fuzz.h | sort -u)
+fuzz_archives = $(sort $(foreach l,$(call fuzz_layers,$(1)),$(call below,$(l))))
+
+define fuzz_rule
+$(BUILD)/$(1): tests/fuzz/$(1).c $(call fuzz_archives,tests/fuzz/$(1).c)
+	$$(say) FUZZ $$@
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALL_CPPFLAGS) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -fsanitize=fuzzer -MMD -MP -o $$@ \
+		tests/fuzz/$(1).c -Wl,--start-group $(call fuzz_archives,tests/fuzz/$(1).c) -Wl,--end-group $$(LIBS)
+endef
+$(foreach t,$(FUZZ_TARGETS),$(eval $(call fuzz_rule,$(t))))
+
+fuzz-programs: $(FUZZ_TARGETS:%=$(BUILD)/%)
+	@:
 
 # --- install ------------------------------------------------------------------------------------------------------
 #: make install   DESTDIR and PREFIX are honoured

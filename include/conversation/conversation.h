@@ -53,6 +53,27 @@ typedef void conversation_context_fn(void *owner, struct conversation *conversat
 struct conversation_op *conversation_load(struct conversations *module, const char *owner, const char *response_id,
 					  conversation_context_fn *done, void *arg);
 
+/* The same of a conversation's latest response: with the turns that conversation_items lists, so what lies before a turn that
+ * was deleted is left out. `turn` is NULL where there is none. ERR_NOT_FOUND: no such conversation of this owner; ERR_CONFLICT:
+ * its latest response is in progress. */
+struct conversation_op *conversation_load_latest(struct conversations *module, const char *owner,
+						 const char *conversation_id, conversation_context_fn *done, void *arg);
+
+/* The content of `item` belongs to the callee, who moves it out (leaving it zeroed); what is left is freed. NULL with an error. */
+typedef void conversation_item_fn(void *arg, struct item *item, const struct err *err);
+/* The item of this owner that was written last of those with this id, whichever conversation it is in. ERR_NOT_FOUND: none, or
+ * it was written before the store knew items by their ids. ERR_CORRUPT: it does not open, or is another. */
+struct conversation_op *conversation_find_item(struct conversations *module, const char *owner, const char *item_id,
+					       conversation_item_fn *done, void *arg);
+
+/* Appends the text of a blob (seal/blob.h) that only this server opens, for this owner and purpose. -1 when memory is out. */
+int conversation_seal_blob(const struct conversations *module, const char *owner, const char *purpose, struct str text,
+			   struct buf *out);
+/* Appends what was sealed in it to `text`. ERR_CORRUPT: it does not open for this owner and purpose; ERR_NOT_FOUND: it was sealed
+ * under another key-encryption key. */
+int conversation_open_blob(const struct conversations *module, const char *owner, const char *purpose, struct str blob,
+			   struct buf *text, struct err *err);
+
 /* What an idempotency key and the request that came with it are known by: keyed hashes, from which neither is to be had
  * without the KEK. The same key of two users is two; the same request under two keys has two hashes. */
 #define CONVERSATION_CLAIM_MS (INT64_C(24) * 60 * 60 * 1000) /* how long a key stands for its response */
@@ -107,12 +128,17 @@ struct conversation_op *conversation_finish_again(struct conversation *conversat
 						  const struct conversation_entry *entry, conversation_written_fn *done,
 						  void *arg);
 
+/* An output item that something came of, with that alone in its parts: put behind what earlier segments have of it. */
+struct conversation_piece {
+	uint32_t index; /* of the output item */
+	struct item item;
+};
 /* What came of a running response since its last checkpoint. All borrowed during the call. */
 struct conversation_segment {
 	const char *response_id;
-	uint32_t number;     /* 0, 1, 2, … */
-	const char *item_id; /* of the item that the text belongs to */
-	struct str text;
+	uint32_t number; /* 0, 1, 2, … */
+	const struct conversation_piece *pieces;
+	size_t piece_count;
 	struct str events; /* the next part of the event log, as conversation_entry.events has the whole */
 };
 /* Keeps a segment, so that a killed server finds what was streamed. It goes with conversation_finish; until then, and for
@@ -165,11 +191,17 @@ struct conversation_summary {
 	char last_response[ID_SIZE];
 	int64_t created_ms, updated_ms;
 	char title[128]; /* the first words of the first message, or "" */
+	char *metadata;  /* a JSON object, "{}" if it has none; borrowed during the call */
 };
 typedef void conversation_list_fn(void *arg, const struct conversation_summary *rows, size_t count, bool more,
 				  const struct err *err);
 struct conversation_op *conversation_list(struct conversations *module, const char *owner, const char *after,
 					  uint32_t limit, bool ascending, conversation_list_fn *done, void *arg);
+
+/* One of them. The records are verified against the thread's head; `summary` is borrowed, NULL with an error. */
+typedef void conversation_summary_fn(void *arg, const struct conversation_summary *summary, const struct err *err);
+struct conversation_op *conversation_read(struct conversations *module, const char *owner, const char *id,
+					  conversation_summary_fn *done, void *arg);
 
 /* The items along the path from the first turn to the conversation's latest response, in order. Borrowed. */
 struct conversation_item {
@@ -180,5 +212,33 @@ typedef void conversation_items_fn(void *arg, const struct conversation_item *it
 				   const struct err *err);
 struct conversation_op *conversation_items(struct conversations *module, const char *owner, const char *id,
 					   conversation_items_fn *done, void *arg);
+
+/* --- edits: what is changed without a model being asked ---------------------------------------------------------------- */
+
+/* All borrowed during the call. */
+struct conversation_edit {
+	const char *owner;
+	const char *id;                /* of the conversation */
+	const struct item_list *items; /* to stand behind its latest response, as a turn of their own. NULL: none */
+	const char *metadata;          /* a JSON object, to stand in the place of what it has. NULL: that stays */
+};
+/* Writes a conversation that was just started, with its metadata, which must be given, and its first items. `edit->id` is
+ * ignored. */
+struct conversation_op *conversation_create(struct conversation *conversation, const struct conversation_edit *edit,
+					    conversation_written_fn *done, void *arg);
+/* ERR_NOT_FOUND: no such conversation of this owner; ERR_CONFLICT: items can't be added while a response of it runs. */
+struct conversation_op *conversation_edit(struct conversations *module, const struct conversation_edit *edit,
+					  conversation_written_fn *done, void *arg);
+
+struct conversation_place {
+	const char *owner;
+	const char *id;   /* of the conversation */
+	const char *item; /* in it, on whatever branch */
+};
+/* Deletes one item, and the event log of the response that it was an answer of: a replay then has no events between
+ * response.in_progress and the terminal one. Of several items of this id the newest goes. ERR_NOT_FOUND: no such conversation of
+ * this owner, or no such item in it; ERR_CONFLICT: a response of it runs, or is being written. */
+struct conversation_op *conversation_delete_item(struct conversations *module, const struct conversation_place *place,
+						 conversation_written_fn *done, void *arg);
 
 #endif

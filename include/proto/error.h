@@ -59,6 +59,10 @@
 	  "Do not retry: send a new key if the model is to be asked, and paid, again.")                                \
 	X(CONVERSATION_NOT_FOUND, "conversation_not_found", 404, "invalid_request_error",                              \
 	  "No such conversation of this user.", "List them with GET /v1/conversations.")                               \
+	X(CONVERSATION_LOCKED, "conversation_locked", 409, "invalid_request_error",                                    \
+	  "A response of the conversation is still in progress.", "Wait for its terminal event, or cancel it.")        \
+	X(ITEM_NOT_FOUND, "item_not_found", 404, "invalid_request_error", "No such item of this user.",                \
+	  "List the items of its conversation; or send the item itself.")                                              \
 	X(NOT_FOUND, "not_found", 404, "invalid_request_error", "No such path.", "See the table of endpoints.")        \
 	X(METHOD_NOT_ALLOWED, "method_not_allowed", 405, "invalid_request_error",                                      \
 	  "The path exists, the method does not.", "Use a method that the Allow header names.")                        \
@@ -84,6 +88,9 @@
 	X(SUBSCRIPTION_LIMIT, "subscription_limit_reached", 429, "rate_limit_error",                                   \
 	  "The connection watches as many conversations as it may.",                                                   \
 	  "Unsubscribe from one, or open another connection.")                                                         \
+	X(BACKGROUND_LIMIT, "background_limit_reached", 429, "rate_limit_error",                                       \
+	  "As many background responses of this user run as may.",                                                     \
+	  "Wait until one has ended, or cancel one; [limits] max_unwatched raises the bound.")                         \
 	X(CONNECTION_LIMIT, "websocket_connection_limit_reached", 400, "invalid_request_error",                        \
 	  "The connection has lived as long as it may.", "Connect again and continue with previous_response_id.")      \
 	X(UPSTREAM_FAILED, "upstream_failed", 502, "server_error",                                                     \
@@ -92,6 +99,9 @@
 	X(UPSTREAM_REJECTED, "upstream_rejected", 400, "invalid_request_error",                                        \
 	  "The model's server did not accept the request (a 4xx answer); the message says why.",                       \
 	  "Change what it complains about: the same request would be rejected again.")                                 \
+	X(TOOL_NOT_ALLOWED, "tool_call_not_allowed", 502, "server_error",                                              \
+	  "The model called a function that tool_choice does not allow; the call is not shown.",                       \
+	  "Try again, or allow the function.")                                                                         \
 	X(UPSTREAM_TIMEOUT, "upstream_timeout", 504, "server_error", "The model's server did not answer in time.",     \
 	  "Try again.")                                                                                                \
 	X(UPSTREAM_RATE_LIMITED, "upstream_rate_limited", 429, "rate_limit_error", "The model's server limits us.",    \

@@ -44,6 +44,8 @@ struct response_view {
 	struct response_usage usage;
 };
 
+/* The usage object, of usage that is known. */
+void response_usage_write(struct json_writer *w, const struct response_usage *usage);
 /* Appends the response object (every field that ResponseResource requires). */
 void response_write(struct buf *out, const struct response_view *view);
 

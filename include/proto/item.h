@@ -31,7 +31,7 @@ enum part_kind {
 	PART_INPUT_TEXT,
 	PART_OUTPUT_TEXT,
 	PART_REFUSAL,
-	PART_INPUT_IMAGE,    /* text: image_url, a data: or http(s) URL; "" for null */
+	PART_INPUT_IMAGE,    /* text: image_url, a data: or http(s) URL */
 	PART_INPUT_FILE,     /* text: file_data, a data: URL or base64 */
 	PART_INPUT_VIDEO,    /* text: video_url */
 	PART_SUMMARY_TEXT,   /* of reasoning, in its `summary` */

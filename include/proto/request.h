@@ -66,10 +66,11 @@ struct request {
 	struct request_settings settings;
 	char previous_response_id[ID_SIZE]; /* "" for none */
 	char conversation[ID_SIZE];         /* to go on with, behind its latest response; "" for none. Not both */
-	struct item_list input;             /* at least one item */
+	struct item_list input;             /* empty only when it goes on with one of these */
 	bool stream;                        /* HTTP only */
 	bool obfuscates;                    /* stream_options.include_obfuscation: deltas carry padding */
 	bool prepare_only;                  /* WebSocket only (generate: false): the model is not asked */
+	bool counts;                        /* with prepare_only: how many tokens the model would be shown is wanted */
 	/* WebSocket: its field of this name. HTTP: whoever read the header puts it here. "" for none. */
 	char idempotency_key[REQUEST_KEY_SIZE];
 };
@@ -77,11 +78,12 @@ struct request {
 enum request_transport { REQUEST_HTTP, REQUEST_WEBSOCKET };
 
 /* Reads the object. On WebSocket `type` is expected and `stream: true` tolerated, `background: true` and
- * `stream_options` refused. Fields that have only one supported value take that value or null (tools: [], tool_choice:
- * "auto", truncation: "disabled", text.format.type: "text", background: false …) and refuse others as `unsupported`.
- * -1 with a filled error; the request is then empty. `now_ms` dates the ids it makes. */
+ * `stream_options` refused. null is as if the field were not there. -1 with a filled error; the request is then empty.
+ * `now_ms` dates the ids it makes. */
 int request_read(const struct json *object, enum request_transport transport, int64_t now_ms, struct request *request,
 		 struct api_error *error);
+/* The value of `input`: the user's text, or an array of items. -1 with a filled error; the list is empty then. */
+int request_read_input(const struct json *value, int64_t now_ms, struct item_list *input, struct api_error *error);
 void request_free(struct request *request);
 /* The lane that a WebSocket message names with `stream_id`, 1 to 256 of [A-Za-z0-9_.-]; "" when it names none. -1 with
  * INVALID_STREAM_ID for anything else. */
@@ -91,7 +93,7 @@ int request_unknown_field(struct api_error *error, struct str name);
 /* An idempotency key: 1 to 255 visible ASCII characters. -1 with an error that names `param`. */
 int request_read_key(struct str text, const char *param, char key[static REQUEST_KEY_SIZE], struct api_error *error);
 /* Appends what the request asks for, in one form for both transports: not how it wants to hear the answer, and not the
- * ids of its messages, most of which were made here. */
+ * ids of its items, most of which were made here; only those of references, which ask for something. */
 void request_write_asked(struct buf *out, const struct request *request);
 void request_settings_free(struct request_settings *settings);
 /* Deep copy; -1 when memory is out. */
@@ -99,7 +101,7 @@ int request_settings_copy(struct request_settings *to, const struct request_sett
 
 /* The members that a response object repeats of them, defaults filled in: ResponseResource. */
 void request_settings_echo(struct json_writer *w, const struct request_settings *settings);
-/* The settings as a JSON object, and back: how they are stored. */
+/* The settings as a JSON object, and back: how they are stored. Only what was said is in it. */
 void request_settings_write(struct buf *out, const struct request_settings *settings);
 int request_settings_read(struct str text, struct request_settings *settings, struct err *err);
 

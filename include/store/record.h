@@ -53,6 +53,7 @@ struct store_response {
 struct store_record {
 	char thread[ID_SIZE];
 	char response[ID_SIZE]; /* "" for a record of the thread's own */
+	char item[ID_SIZE];     /* the id of the item that is sealed in it; "" if it is none, or of a segment */
 	uint32_t number;        /* within the thread, from 1, never reused */
 	uint32_t kind;
 	int64_t created_ms;

@@ -70,6 +70,8 @@ int store_put_response(struct store_write *write, const struct store_response *r
 /* Inserts, or replaces the record of this number if it is the same response's. ERR_CONFLICT when the thread or response
  * is not there, or the number is another's. `sealed` must be a sealed record (ERR_INVALID). */
 int store_put_record(struct store_write *write, struct store_record *record);
+/* Takes a record out of its thread; the caller writes the thread's new chain. ERR_CONFLICT when it is not there. */
+int store_delete_record(struct store_write *write, const char *thread, uint32_t number);
 /* Inserts or replaces a part of a response that is in progress: `number` counts within the response, and nothing is chained.
  * The sealed bytes are moved. ERR_CONFLICT when the response is not in progress. Reads give segments back among the records,
  * behind those. */
@@ -111,31 +113,38 @@ enum store_read_kind {
 	/* as above, and before the response all its ancestors (100,000 at most), oldest first, with their records;
 	 * links of the whole thread */
 	STORE_READ_CONTEXT,
+	/* the same of a thread's last response; no response and no record when it has none, or that is gone */
+	STORE_READ_LATEST,
 	/* the thread, DEKs, its responses and records in number order, links */
 	STORE_READ_THREAD,
-	/* the thread, DEKs, its responses, links: no records */
+	/* the thread, DEKs, its responses, links, and the thread's lowest-numbered record of each of `record_kinds` */
 	STORE_READ_CHAIN,
 	/* the thread and its DEKs */
 	STORE_READ_HEAD,
-	/* threads of the owner, newest updated first, with DEKs and each thread's lowest-numbered record of kind
-	 * `record_kind`; snapshot.more when there are more than `limit` */
+	/* threads of the owner, newest updated first, with DEKs and each thread's lowest-numbered record of each of
+	 * `record_kinds`; snapshot.more when there are more than `limit` */
 	STORE_READ_THREADS,
+	/* the record of the item that was written last of those with this id, its thread and DEKs. Items written before
+	 * records had an item's id are not found. */
+	STORE_READ_ITEM,
 	/* what the key of hash `hash` stands for since after `expired_ms`; id is ignored */
 	STORE_READ_IDEMPOTENCY,
 	/* all users and credentials; owner and id are ignored */
 	STORE_READ_IDENTITIES,
 };
 
+#define STORE_QUERY_KINDS 2
+
 struct store_query {
 	enum store_read_kind kind;
 	char owner[ID_SIZE];
-	char id[ID_SIZE];     /* of the response or thread; for THREADS: start behind this thread, "" from the start */
-	uint32_t limit;       /* THREADS: how many */
-	bool ascending;       /* THREADS: oldest first */
-	uint32_t record_kind; /* THREADS: which record comes along */
-	size_t max_bytes;     /* of sealed records; more is ERR_LIMIT. 0: no bound */
-	uint8_t hash[STORE_HASH_SIZE]; /* IDEMPOTENCY: of the key */
-	int64_t expired_ms;            /* IDEMPOTENCY: rows made then or before count for nothing */
+	char id[ID_SIZE]; /* of the response, thread or item; for THREADS: start behind this thread, "" from the start */
+	uint32_t limit;   /* THREADS: how many */
+	bool ascending;   /* THREADS: oldest first */
+	uint32_t record_kinds[STORE_QUERY_KINDS]; /* CHAIN, THREADS: which records come along; 0: none */
+	size_t max_bytes;                         /* of sealed records; more is ERR_LIMIT. 0: no bound */
+	uint8_t hash[STORE_HASH_SIZE];            /* IDEMPOTENCY: of the key */
+	int64_t expired_ms;                       /* IDEMPOTENCY: rows made then or before count for nothing */
 };
 
 /* NULL when memory is out: `done` then never runs. */

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "base/mem.h"
+#include "json_gate.h"
 
 static pthread_once_t hooks_once = PTHREAD_ONCE_INIT;
 
@@ -16,8 +17,8 @@ static const cJSON *tree(const struct json *value) {
 	return (const cJSON *)value;
 }
 
-struct json *json_parse(struct str text, struct err *err) {
-	if (json_check(text, err) != 0) {
+static struct json *parse(struct str text, size_t max_tokens, struct err *err) {
+	if (json_gate(text, max_tokens, err) != 0) {
 		return NULL;
 	}
 	pthread_once(&hooks_once, set_hooks);
@@ -29,6 +30,14 @@ struct json *json_parse(struct str text, struct err *err) {
 		return NULL;
 	}
 	return (struct json *)root;
+}
+
+struct json *json_parse(struct str text, struct err *err) {
+	return parse(text, JSON_MAX_TOKENS, err);
+}
+
+struct json *json_parse_stored(struct str text, struct err *err) {
+	return parse(text, SIZE_MAX, err);
 }
 
 void json_free(struct json **root) {

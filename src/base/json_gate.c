@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "json_gate.h"
 #include "json_keys.h"
 #include "json_scan.h"
 
@@ -25,7 +26,7 @@ struct gate {
 	size_t length;
 	size_t at;
 	enum expect expect;
-	size_t tokens;
+	size_t tokens, max_tokens;
 	uint32_t objects; /* how many were opened: the newest one's number */
 	size_t depth;
 	uint32_t open[JSON_MAX_DEPTH]; /* the number of each open object, 0 for an array */
@@ -55,7 +56,7 @@ static void skip_space(struct gate *g) {
 }
 
 static int count_token(struct gate *g) {
-	if (++g->tokens > JSON_MAX_TOKENS) {
+	if (++g->tokens > g->max_tokens) {
 		return refuse_at(g, g->at, "too many tokens");
 	}
 	return 0;
@@ -352,12 +353,13 @@ static int check_next(struct gate *g) {
 	return 0;
 }
 
-int json_check(struct str text, struct err *err) {
+int json_gate(struct str text, size_t max_tokens, struct err *err) {
 	/* Lengths of keys are kept in 32 bits, and cJSON counts in int here and there. */
 	if (text.length > INT_MAX) {
 		return err_set(err, ERR_INVALID, "more than %d bytes", INT_MAX);
 	}
-	struct gate g = {.text = (const unsigned char *)text.data, .length = text.length, .err = err};
+	struct gate g = {
+		.text = (const unsigned char *)text.data, .length = text.length, .max_tokens = max_tokens, .err = err};
 	json_keys_init(&g.keys, text.data);
 	int rc = 0;
 	while (rc == 0 && g.expect != EXPECT_NOTHING) {
@@ -365,4 +367,8 @@ int json_check(struct str text, struct err *err) {
 	}
 	json_keys_free(&g.keys);
 	return rc;
+}
+
+int json_check(struct str text, struct err *err) {
+	return json_gate(text, JSON_MAX_TOKENS, err);
 }

@@ -5,25 +5,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-/* A segment's text: the item's id, NUL, how many bytes of text follow (decimal), NUL, the text, the events. */
-int codec_write_segment(const struct vault *vault, const struct conversation_segment *segment, int64_t now_ms,
-			struct store_write *write, struct err *err) {
-	struct store_record record = {.sealed = BUF_INIT};
-	struct buf text = BUF_INIT;
-	buf_printf(&text, "%s%c%zu%c", segment->item_id, 0, segment->text.length, 0);
-	buf_append_str(&text, segment->text);
-	buf_append_str(&text, segment->events);
-	int result = text.failed ? err_set(err, ERR_MEMORY, "no memory for a checkpoint")
-				 : vault_seal(vault, segment->response_id, RECORD_SEGMENT, segment->number, now_ms,
-					      buf_str(&text), &record, err);
-	if (result == 0 && store_put_segment(write, &record)) {
-		result = err_set(err, ERR_MEMORY, "no memory for a checkpoint");
-	}
-	buf_free(&record.sealed);
-	buf_free(&text);
-	return result;
-}
-
 void codec_response_row(const struct conversation_entry *entry, const char *owner, const char *thread,
 			struct store_response *row) {
 	const struct response_usage *usage = &entry->usage;
@@ -122,76 +103,6 @@ static void read_row(const struct store_response *row, struct stored_response *o
 		.output_tokens = row->output_tokens,
 		.reasoning_tokens = row->reasoning_tokens,
 	};
-}
-
-/* The segments of a response that never finished, put together again. */
-struct remains {
-	struct buf text;
-	struct buf events;
-	char item_id[ID_SIZE];
-	uint32_t next; /* segment expected */
-};
-
-static int split_segment(struct str plain, struct remains *remains, struct err *err) {
-	struct str rest = plain;
-	struct str id = str_cut(&rest, '\0');
-	uint64_t length = 0;
-	if (str_copy(remains->item_id, sizeof remains->item_id, id) || str_to_u64(str_cut(&rest, '\0'), &length) ||
-	    length > rest.length) {
-		return err_set(err, ERR_CORRUPT, "segment %u has no head", remains->next);
-	}
-	buf_append(&remains->text, rest.data, (size_t)length);
-	buf_append_str(&remains->events, str_skip(rest, (size_t)length));
-	if (remains->text.failed || remains->events.failed) {
-		return err_set(err, ERR_MEMORY, "no memory for a segment");
-	}
-	return 0;
-}
-
-static int read_segment(const struct vault *vault, const struct store_record *record, struct remains *remains,
-			struct err *err) {
-	struct buf plain = BUF_INIT;
-	int result = record->number == remains->next ? vault_unseal(vault, record, &plain, err)
-						     : err_set(err, ERR_CORRUPT, "segment %u of %s is missing",
-							       remains->next, record->response);
-	if (result == 0) {
-		result = split_segment(buf_str(&plain), remains, err);
-	}
-	remains->next++;
-	buf_free(&plain);
-	return result;
-}
-
-static int make_output(const struct remains *remains, struct item_list *output, struct err *err) {
-	struct item item = {0};
-	if (item_message(&item, ROLE_ASSISTANT, ITEM_INCOMPLETE, remains->item_id, buf_str(&remains->text)) ||
-	    item_list_add(output, &item)) {
-		item_free(&item);
-		return err_set(err, ERR_MEMORY, "no memory for an item");
-	}
-	return 0;
-}
-
-int codec_read_remains(const struct vault *vault, const struct store_snapshot *snapshot, const char *response,
-		       struct item_list *output, struct buf *events, struct err *err) {
-	struct remains remains = {.text = BUF_INIT, .events = BUF_INIT};
-	int result = 0;
-	for (size_t i = 0; result == 0 && i < snapshot->record_count; i++) {
-		const struct store_record *record = &snapshot->records[i];
-		if (record->kind == RECORD_SEGMENT && strcmp(record->response, response) == 0) {
-			result = read_segment(vault, record, &remains, err);
-		}
-	}
-	if (result == 0 && remains.next > 0) {
-		result = make_output(&remains, output, err);
-	}
-	if (result == 0 && events) {
-		buf_append_str(events, buf_str(&remains.events));
-		result = events->failed ? err_set(err, ERR_MEMORY, "no memory for a segment") : 0;
-	}
-	buf_free(&remains.text);
-	buf_free(&remains.events);
-	return result;
 }
 
 int codec_read(const struct vault *vault, const struct store_snapshot *snapshot, const struct store_response *row,

@@ -1,44 +1,48 @@
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/str.h"
+#include "codec.h"
 #include "module.h"
 #include "seal/record.h"
 
-/* The chain over what is left once the records of one response are gone. A link belongs to it if a record with its number
- * does. */
-static int chain_without(struct conversation *c, const struct store_snapshot *snapshot, const char *response,
-			 struct seal_head *head, struct err *err) {
-	*head = (struct seal_head){0};
-	size_t r = 0;
-	for (size_t i = 0; i < snapshot->link_count; i++) {
-		const struct store_link *link = &snapshot->links[i];
-		while (r < snapshot->record_count && (snapshot->records[r].number < link->number ||
-						      strcmp(snapshot->records[r].response, response) != 0)) {
-			r++;
-		}
-		if (r < snapshot->record_count && snapshot->records[r].number == link->number) {
-			continue;
-		}
-		if (seal_head_extend(head, vault_head_key(&c->vault), link->number, link->commitment, err)) {
-			return -1;
+/* Adds what is deleted to the write, and moves head and row on; on failure the caller puts those back. */
+typedef int changes_fn(struct conversation_op *op, const struct store_snapshot *snapshot, struct store_write *write,
+		       struct err *err);
+
+/* --- one response --------------------------------------------------------------------------------------------------- */
+
+/* The head over what is left once the records of one response are gone. */
+static int head_without_response(struct conversation *c, const struct store_snapshot *snapshot, const char *response,
+				 struct seal_head *head, struct err *err) {
+	uint32_t *numbers = mem_zarray(snapshot->record_count + 1, sizeof *numbers);
+	size_t count = 0;
+	if (!numbers) {
+		return err_set(err, ERR_MEMORY, "no memory for a deletion");
+	}
+	for (size_t i = 0; i < snapshot->record_count; i++) {
+		const struct store_record *record = &snapshot->records[i];
+		if (record->kind != RECORD_SEGMENT && strcmp(record->response, response) == 0) {
+			numbers[count++] = record->number;
 		}
 	}
-	head->last_number = c->row.last_number;
-	return 0;
+	int result = thread_head_without(c, snapshot, numbers, count, head, err);
+	mem_free(numbers);
+	return result;
 }
 
-static int delete_changes(struct conversation_op *op, const struct store_snapshot *snapshot, struct store_write *write,
-			  struct err *err) {
+static int response_changes(struct conversation_op *op, const struct store_snapshot *snapshot,
+			    struct store_write *write, struct err *err) {
 	struct conversation *c = op->conversation;
 	const struct store_response *row = snapshot_response(snapshot, op->id);
 	struct seal_head head;
 	if (!row) {
 		return err_set(err, ERR_NOT_FOUND, "no response %s", op->id);
 	}
-	if (strcmp(row->status, response_status_name(RESPONSE_IN_PROGRESS)) == 0) {
+	if (response_row_runs(row)) {
 		return err_set(err, ERR_CONFLICT, "%s is in progress", op->id);
 	}
-	if (chain_without(c, snapshot, op->id, &head, err)) {
+	if (head_without_response(c, snapshot, op->id, &head, err)) {
 		return -1;
 	}
 	if (head.count == 0) {
@@ -53,6 +57,129 @@ static int delete_changes(struct conversation_op *op, const struct store_snapsho
 	}
 	return 0;
 }
+
+/* --- one item ------------------------------------------------------------------------------------------------------- */
+
+/* Whether a record holds the item: 1, 0, or -1 with an error. The id beside it stands in the open and is not believed; where
+ * there is none, as there was none before the store knew items, only opening tells. */
+static int holds(const struct vault *vault, const struct store_record *record, const char *id, struct err *err) {
+	struct item item = {0};
+	if ((record->kind != RECORD_INPUT && record->kind != RECORD_OUTPUT) ||
+	    (record->item[0] && strcmp(record->item, id) != 0)) {
+		return 0;
+	}
+	if (codec_read_item(vault, record, &item, err)) {
+		return -1;
+	}
+	bool same = strcmp(item.id, id) == 0;
+	item_free(&item);
+	return same ? 1 : record->item[0] ? err_set(err, ERR_CORRUPT, "the record of item %s holds another", id) : 0;
+}
+
+/* The newest record of the item; `found` is NULL when there is none. */
+static int find_record(const struct vault *vault, const struct store_snapshot *snapshot, const char *id,
+		       const struct store_record **found, struct err *err) {
+	*found = NULL;
+	for (size_t i = snapshot->record_count; i-- > 0;) {
+		int here = holds(vault, &snapshot->records[i], id, err);
+		if (here != 0) {
+			*found = here > 0 ? &snapshot->records[i] : NULL;
+			return here > 0 ? 0 : -1;
+		}
+	}
+	return 0;
+}
+
+/* The event log of a response tells its answer too. */
+static const struct store_record *events_of(const struct store_snapshot *snapshot, const char *response) {
+	for (size_t i = 0; i < snapshot->record_count; i++) {
+		const struct store_record *record = &snapshot->records[i];
+		if (record->kind == RECORD_EVENTS && strcmp(record->response, response) == 0) {
+			return record;
+		}
+	}
+	return NULL;
+}
+
+static int delete_record(struct conversation *c, const struct store_snapshot *snapshot,
+			 const struct store_record *record, struct store_write *write, struct err *err) {
+	const struct store_record *events =
+		record->kind == RECORD_OUTPUT ? events_of(snapshot, record->response) : NULL;
+	uint32_t numbers[2] = {record->number};
+	size_t count = 1;
+	if (events) {
+		bool before = events->number < record->number;
+		numbers[before ? 1 : 0] = record->number;
+		numbers[before ? 0 : 1] = events->number;
+		count = 2;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (store_delete_record(write, c->id, numbers[i])) {
+			return err_set(err, ERR_MEMORY, "no memory for a deletion");
+		}
+	}
+	return thread_head_without(c, snapshot, numbers, count, &c->head, err);
+}
+
+/* What checkpoints kept of a response that never finished goes with the item, but for its other items, which become records. */
+static int settle_remains(const struct conversation_op *op, const char *response, const struct item_list *remains,
+			  struct store_write *write, struct err *err) {
+	struct conversation *c = op->conversation;
+	const struct draft_writer writer = {&c->vault, &c->head, write, clock_wall_ms(op->module->deps.clock)};
+	for (size_t i = 0; i < remains->count; i++) {
+		if (strcmp(remains->items[i].id, op->item) != 0 &&
+		    draft_put_item(&writer, response, RECORD_OUTPUT, &remains->items[i], err)) {
+			return -1;
+		}
+	}
+	return store_delete_segments(write, response) ? err_set(err, ERR_MEMORY, "no memory for a deletion") : 0;
+}
+
+static bool has_item(const struct item_list *list, const char *id) {
+	for (size_t i = 0; i < list->count; i++) {
+		if (strcmp(list->items[i].id, id) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The item may be of a response that a killed server left: it then stands in no record, but in checkpoints. */
+static int delete_from_remains(const struct conversation_op *op, const struct store_snapshot *snapshot,
+			       struct store_write *write, struct err *err) {
+	for (size_t i = snapshot->response_count; i-- > 0;) {
+		const char *response = snapshot->responses[i].id;
+		struct item_list remains = {0};
+		int result = codec_read_remains(&op->conversation->vault, snapshot, response, &remains, NULL, err);
+		bool here = result == 0 && has_item(&remains, op->item);
+		if (here) {
+			result = settle_remains(op, response, &remains, write, err);
+		}
+		item_list_free(&remains);
+		if (here || result) {
+			return result;
+		}
+	}
+	return err_set(err, ERR_NOT_FOUND, "no item %s in %s", op->item, op->id);
+}
+
+static int item_changes(struct conversation_op *op, const struct store_snapshot *snapshot, struct store_write *write,
+			struct err *err) {
+	struct conversation *c = op->conversation;
+	const struct store_response *running = snapshot_running(snapshot);
+	const struct store_record *record = NULL;
+	if (running) {
+		return err_set(err, ERR_CONFLICT, "%s is in progress", running->id);
+	}
+	if (find_record(&c->vault, snapshot, op->item, &record, err) ||
+	    (record ? delete_record(c, snapshot, record, write, err) : delete_from_remains(op, snapshot, write, err))) {
+		return -1;
+	}
+	return thread_put(c, write, c->row.last_response, c->row.updated_ms) ? err_set(err, ERR_MEMORY, "no memory")
+									     : 0;
+}
+
+/* --- carrying it out ------------------------------------------------------------------------------------------------ */
 
 static void report(struct conversation_op *op, const struct err *err) {
 	if (err) {
@@ -71,57 +198,59 @@ static void on_deleted(void *owner, const struct err *err) {
 	report(op, err);
 }
 
-static void on_read_to_delete(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
-	struct conversation_op *op = owner;
+/* -1 with head and row as they were. */
+static int write_changes(struct conversation_op *op, const struct store_snapshot *snapshot, changes_fn *add_changes,
+			 struct err *err) {
+	struct conversation *c = op->conversation;
+	const struct seal_head head = c->head;
+	const struct store_thread row = c->row;
+	struct store_write *write = store_write_new();
+	if (!write) {
+		return err_set(err, ERR_MEMORY, "no memory for a deletion");
+	}
+	if (add_changes(op, snapshot, write, err)) {
+		c->head = head;
+		c->row = row;
+		store_write_free(&write);
+		return -1;
+	}
+	op->store_op = store_commit(op->module->deps.store, &write, on_deleted, op);
+	c->pending++;
+	c->deletions++;
+	return 0;
+}
+
+static int delete_part(struct conversation_op *op, const struct store_snapshot *snapshot, changes_fn *add_changes,
+		       struct err *err) {
+	struct conversation *c = op->conversation = thread_open(op->module, snapshot, err);
+	if (!c || (c->stale && !c->pending && !c->reading && thread_refresh(c, snapshot, err))) {
+		return -1;
+	}
+	/* A write under way has moved the head on since the read: the links at hand are not all of them. */
+	if (!thread_is_current(c, snapshot)) {
+		return err_set(err, ERR_CONFLICT, "%s is being written", c->id);
+	}
+	return write_changes(op, snapshot, add_changes, err);
+}
+
+static void on_read(struct conversation_op *op, struct store_snapshot *snapshot, const struct err *read_err,
+		    changes_fn *add_changes) {
 	struct err err = {0};
 	op->store_op = NULL;
 	if (read_err) {
 		report(op, read_err);
-		return;
+	} else if (delete_part(op, snapshot, add_changes, &err)) {
+		report(op, &err);
 	}
-	struct store_write *write = NULL;
-	op->conversation = thread_open(op->module, snapshot, &err);
-	if (!op->conversation) {
-		goto fail;
-	}
-	struct conversation *c = op->conversation;
-	if (c->stale && !c->pending && !c->reading && thread_refresh(c, snapshot, &err)) {
-		goto fail;
-	}
-	const struct seal_head head = c->head;
-	const struct store_thread row = c->row;
-	write = store_write_new();
-	if (!write) {
-		err_set(&err, ERR_MEMORY, "no memory for a deletion");
-		goto fail;
-	}
-	/* A write under way has moved the head on since the read: the links at hand are not all of them. */
-	if (c->stale || snapshot->threads[0].last_number != row.last_number ||
-	    snapshot->threads[0].count != row.count) {
-		err_set(&err, ERR_CONFLICT, "%s is being written", c->id);
-		goto fail;
-	}
-	if (delete_changes(op, snapshot, write, &err)) {
-		c->head = head;
-		c->row = row;
-		goto fail;
-	}
-	op->store_op = store_commit(op->module->deps.store, &write, on_deleted, op);
-	if (!op->store_op) {
-		c->head = head;
-		c->row = row;
-		err_set(&err, ERR_MEMORY, "no memory for a deletion");
-		goto fail;
-	}
-	c->pending++;
-	c->deletions++;
 	store_snapshot_free(&snapshot);
-	return;
+}
 
-fail:
-	store_write_free(&write);
-	store_snapshot_free(&snapshot);
-	report(op, &err);
+static void on_response_read(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
+	on_read(owner, snapshot, read_err, response_changes);
+}
+
+static void on_thread_read(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
+	on_read(owner, snapshot, read_err, item_changes);
 }
 
 struct conversation_op *conversation_delete_response(struct conversations *module, const char *owner, const char *id,
@@ -133,16 +262,28 @@ struct conversation_op *conversation_delete_response(struct conversations *modul
 	op->done.written = done;
 	struct store_query query;
 	op_query(&query, STORE_READ_CONTEXT, owner, id);
-	return op_read(&op, &query, on_read_to_delete) ? NULL : op;
+	return op_read(&op, &query, on_response_read) ? NULL : op;
+}
+
+struct conversation_op *conversation_delete_item(struct conversations *module, const struct conversation_place *place,
+						 conversation_written_fn *done, void *arg) {
+	struct conversation_op *op = op_new(module, place->owner, place->id, arg);
+	if (!op) {
+		return NULL;
+	}
+	op->done.written = done;
+	str_copy_cut(op->item, sizeof op->item, str_of(place->item));
+	struct store_query query;
+	op_query(&query, STORE_READ_THREAD, place->owner, place->id);
+	return op_read(&op, &query, on_thread_read) ? NULL : op;
 }
 
 /* --- whole conversations ------------------------------------------------------------------------------------------ */
 
 static int delete_thread(struct conversation_op *op, const struct store_snapshot *snapshot, struct err *err) {
-	for (size_t i = 0; i < snapshot->response_count; i++) {
-		if (strcmp(snapshot->responses[i].status, response_status_name(RESPONSE_IN_PROGRESS)) == 0) {
-			return err_set(err, ERR_CONFLICT, "%s is in progress", snapshot->responses[i].id);
-		}
+	const struct store_response *running = snapshot_running(snapshot);
+	if (running) {
+		return err_set(err, ERR_CONFLICT, "%s is in progress", running->id);
 	}
 	op->conversation = thread_open(op->module, snapshot, err);
 	if (!op->conversation) {
@@ -166,7 +307,7 @@ no_memory:
 	return err_set(err, ERR_MEMORY, "no memory for a deletion");
 }
 
-static void on_thread_read_to_delete(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
+static void on_whole_read_to_delete(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
 	struct conversation_op *op = owner;
 	struct err err = {0};
 	op->store_op = NULL;
@@ -189,5 +330,5 @@ struct conversation_op *conversation_delete(struct conversations *module, const 
 	op->done.written = done;
 	struct store_query query;
 	op_query(&query, STORE_READ_THREAD, owner, id);
-	return op_read(&op, &query, on_thread_read_to_delete) ? NULL : op;
+	return op_read(&op, &query, on_whole_read_to_delete) ? NULL : op;
 }

@@ -42,6 +42,7 @@ struct conversation_op {
 	bool behind_begin;                 /* the beginning of the same response waits before it */
 	char owner[ID_SIZE];
 	char id[ID_SIZE];
+	char item[ID_SIZE];            /* what is to be deleted */
 	uint8_t body[STORE_HASH_SIZE]; /* what a claim's body is compared with */
 	void *arg;
 	union {
@@ -51,6 +52,8 @@ struct conversation_op {
 		conversation_list_fn *list;
 		conversation_items_fn *items;
 		conversation_claim_fn *claim;
+		conversation_item_fn *item;
+		conversation_summary_fn *summary;
 	} done; /* written: NULL once it was cancelled */
 };
 
@@ -64,6 +67,9 @@ int op_read(struct conversation_op **op, const struct store_query *query, store_
 
 /* The row of a response in a snapshot, or NULL. */
 const struct store_response *snapshot_response(const struct store_snapshot *snapshot, const char *id);
+bool response_row_runs(const struct store_response *row);
+/* A response of a snapshot that is in progress, or NULL. */
+const struct store_response *snapshot_running(const struct store_snapshot *snapshot);
 
 /* The thread of a snapshot as an open conversation: the one that is open already, or a new one whose keys opened and whose
  * head fits its links. The caller holds it. NULL with ERR_CORRUPT when it does not verify. */
@@ -72,6 +78,14 @@ struct conversation *thread_open(struct conversations *module, const struct stor
 void thread_forget(struct conversation *conversation);
 /* Takes row and head of a stale thread from a snapshot. -1 with ERR_CORRUPT when they do not verify. */
 int thread_refresh(struct conversation *conversation, const struct store_snapshot *snapshot, struct err *err);
+/* Whether a snapshot shows the thread as it is at its head: no write has been sealed behind it. */
+bool thread_is_current(const struct conversation *conversation, const struct store_snapshot *snapshot);
+/* The head over what is left of the links once the records of these numbers, which rise, are gone. */
+int thread_head_without(const struct conversation *conversation, const struct store_snapshot *snapshot,
+			const uint32_t *numbers, size_t count, struct seal_head *head, struct err *err);
+/* Writes the draft of an edit, now or once the thread's head is known: then the op's completion tells how it went. `snapshot` has
+ * the thread's chain and its metadata; NULL for a thread that was just started. -1 when it can't be. */
+int write_edit(struct conversation_op *op, const struct store_snapshot *snapshot, struct err *err);
 /* A write of this thread is over: what waits for its head is seen to. `err` may be NULL. */
 void write_over(struct conversation *conversation, const struct err *err);
 /* Adds the thread's row with its present head to the write. -1 when memory is out. */

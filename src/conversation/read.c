@@ -7,7 +7,6 @@
 
 #define SEALED_SLACK (1024 * 1024)
 #define LISTED_CONTEXTS 8 /* a conversation may be listed that is too long to go on */
-#define TITLE_MAX 80      /* characters of a title, about */
 
 /* The bytes of sealed records that surely hold more than so many contexts: padding at most doubles a text of some size, and
  * settings and event boundaries come on top. */
@@ -159,7 +158,7 @@ static int open_context(struct conversation_op *op, const struct store_snapshot 
 	if (!row) {
 		return err_set(err, ERR_NOT_FOUND, "no response %s", op->id);
 	}
-	if (strcmp(row->status, response_status_name(RESPONSE_IN_PROGRESS)) == 0) {
+	if (response_row_runs(row)) {
 		return err_set(err, ERR_CONFLICT, "%s is in progress", op->id);
 	}
 	struct conversation *opened = thread_open(op->module, snapshot, err);
@@ -207,6 +206,65 @@ struct conversation_op *conversation_load(struct conversations *module, const ch
 	op_query(&query, STORE_READ_CONTEXT, owner, response_id);
 	query.max_bytes = sealed_bound(module, 1);
 	return op_read(&op, &query, on_context) ? NULL : op;
+}
+
+/* What is being written is not read yet: its thread knows of it before the store does. */
+static int check_latest(const struct conversation *conversation, const struct store_thread *row,
+			const struct store_response *last, struct err *err) {
+	if (last && response_row_runs(last)) {
+		return err_set(err, ERR_CONFLICT, "%s is in progress", last->id);
+	}
+	if (!conversation->stale && strcmp(conversation->row.last_response, row->last_response) != 0) {
+		return err_set(err, ERR_CONFLICT, "%s is being written", conversation->id);
+	}
+	return 0;
+}
+
+static int open_latest(struct conversation_op *op, const struct store_snapshot *snapshot,
+		       struct conversation **conversation, struct turn **turn, struct err *err) {
+	struct conversation *opened = thread_open(op->module, snapshot, err);
+	if (!opened) {
+		return -1;
+	}
+	const struct store_thread *row = &snapshot->threads[0];
+	const struct store_response *last = snapshot_response(snapshot, row->last_response);
+	struct turn *built = NULL;
+	if (check_latest(opened, row, last, err) ||
+	    (last && !(built = build_turns(&opened->vault, snapshot, last->id, false, err)))) {
+		conversation_release(&opened);
+		return -1;
+	}
+	*conversation = opened;
+	*turn = built;
+	return 0;
+}
+
+static void on_latest(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
+	struct conversation_op *op = owner;
+	struct conversation *conversation = NULL;
+	struct turn *turn = NULL;
+	struct err err = {0};
+	if (!read_err && open_latest(op, snapshot, &conversation, &turn, &err)) {
+		read_err = &err;
+		log_failure(op, &err);
+	}
+	store_snapshot_free(&snapshot);
+	op->done.context(op->arg, conversation, turn, read_err);
+	op_free(&op);
+}
+
+struct conversation_op *conversation_load_latest(struct conversations *module, const char *owner,
+						 const char *conversation_id, conversation_context_fn *done,
+						 void *arg) {
+	struct conversation_op *op = op_new(module, owner, conversation_id, arg);
+	if (!op) {
+		return NULL;
+	}
+	op->done.context = done;
+	struct store_query query;
+	op_query(&query, STORE_READ_LATEST, owner, conversation_id);
+	query.max_bytes = sealed_bound(module, 1);
+	return op_read(&op, &query, on_latest) ? NULL : op;
 }
 
 /* --- one response ---------------------------------------------------------------------------------------------------- */
@@ -320,6 +378,20 @@ static struct conversation_item *list_items(const struct turn *turn, size_t coun
 	return items;
 }
 
+/* The turns that are listed; a thread may have none (NULL). */
+static int open_items(struct conversation_op *op, const struct store_snapshot *snapshot,
+		      struct conversation **conversation, struct turn **turn, struct err *err) {
+	*conversation = thread_open(op->module, snapshot, err);
+	if (!*conversation) {
+		return -1;
+	}
+	const struct store_response *last = snapshot_response(snapshot, snapshot->threads[0].last_response);
+	if (last) {
+		*turn = build_turns(&(*conversation)->vault, snapshot, last->id, false, err);
+	}
+	return last && !*turn ? -1 : 0;
+}
+
 static void on_items(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
 	struct conversation_op *op = owner;
 	struct conversation *conversation = NULL;
@@ -327,16 +399,16 @@ static void on_items(void *owner, struct store_snapshot *snapshot, const struct 
 	struct conversation_item *items = NULL;
 	size_t count = 0;
 	struct err err = {0};
-	if (!read_err) {
-		conversation = thread_open(op->module, snapshot, &err);
-		const char *last = conversation ? snapshot->threads[0].last_response : "";
-		turn = conversation ? build_turns(&conversation->vault, snapshot, last, false, &err) : NULL;
+	if (!read_err && open_items(op, snapshot, &conversation, &turn, &err) == 0) {
 		count = count_items(turn);
 		items = list_items(turn, count);
-		if (!turn || !items) {
-			read_err = &err;
-			log_failure(op, &err);
+		if (!items) {
+			err_set(&err, ERR_MEMORY, "no memory for a list");
 		}
+	}
+	if (!read_err && err.code != ERR_NONE) {
+		read_err = &err;
+		log_failure(op, &err);
 	}
 	store_snapshot_free(&snapshot);
 	op->done.items(op->arg, items, read_err ? 0 : count, read_err);
@@ -378,114 +450,4 @@ struct conversation_op *conversation_find(struct conversations *module, const ch
 	struct store_query query;
 	op_query(&query, STORE_READ_HEAD, owner, id);
 	return op_read(&op, &query, on_head) ? NULL : op;
-}
-
-/* --- the list of conversations --------------------------------------------------------------------------------------- */
-
-/* The first line of a text, its white space folded, cut between characters. */
-static void make_title(struct str text, char *title, size_t size) {
-	size_t length = 0;
-	bool space = false;
-	for (size_t i = 0; i < text.length && length + 2 < size; i++) {
-		char c = text.data[i];
-		if (c == ' ' || c == '\t' || c == '\n' || c == '\r') {
-			if (length >= TITLE_MAX) {
-				break;
-			}
-			space = length > 0;
-			continue;
-		}
-		if (space) {
-			title[length++] = ' ';
-			space = false;
-		}
-		title[length++] = c;
-	}
-	title[str_utf8_prefix((struct str){title, length}, length)] = '\0';
-}
-
-static int open_title(struct conversation_op *op, const struct store_snapshot *snapshot,
-		      const struct store_thread *thread, char *title, size_t size, struct err *err) {
-	struct vault vault;
-	struct item item = {0};
-	struct buf text = BUF_INIT;
-	const struct store_record *record = NULL;
-	for (size_t i = 0; i < snapshot->record_count && !record; i++) {
-		if (strcmp(snapshot->records[i].thread, thread->id) == 0) {
-			record = &snapshot->records[i];
-		}
-	}
-	title[0] = '\0';
-	if (!record) {
-		return 0;
-	}
-	if (vault_open(&vault, op->module->deps.keyring, op->owner, thread->id, snapshot, err)) {
-		return -1;
-	}
-	int result = codec_read_item(&vault, record, &item, err);
-	if (result == 0) {
-		item_append_text(&item, &text);
-		make_title(buf_str(&text), title, size);
-	}
-	buf_free(&text);
-	item_free(&item);
-	vault_close(&vault);
-	return result;
-}
-
-static struct conversation_summary *summarize(struct conversation_op *op, const struct store_snapshot *snapshot,
-					      struct err *err) {
-	struct conversation_summary *rows = mem_zarray(snapshot->thread_count + 1, sizeof *rows);
-	if (!rows) {
-		err_set(err, ERR_MEMORY, "no memory for a list");
-		return NULL;
-	}
-	for (size_t i = 0; i < snapshot->thread_count; i++) {
-		const struct store_thread *thread = &snapshot->threads[i];
-		struct err title_err = {0};
-		memcpy(rows[i].id, thread->id, sizeof rows[i].id);
-		memcpy(rows[i].last_response, thread->last_response, sizeof rows[i].last_response);
-		rows[i].created_ms = thread->created_ms;
-		rows[i].updated_ms = thread->updated_ms;
-		/* One conversation that does not open must not hide the others. */
-		if (open_title(op, snapshot, thread, rows[i].title, sizeof rows[i].title, &title_err) &&
-		    title_err.code != ERR_NOT_FOUND) {
-			log_error(op->module->deps.log, "title does not open", LOG_S("conversation", thread->id),
-				  LOG_ERR(&title_err));
-		}
-	}
-	return rows;
-}
-
-static void on_list(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
-	struct conversation_op *op = owner;
-	struct conversation_summary *rows = NULL;
-	struct err err = {0};
-	size_t count = 0;
-	bool more = false;
-	if (!read_err) {
-		rows = summarize(op, snapshot, &err);
-		count = rows ? snapshot->thread_count : 0;
-		more = snapshot->more;
-		read_err = rows ? NULL : &err;
-	}
-	store_snapshot_free(&snapshot);
-	op->done.list(op->arg, rows, count, more, read_err);
-	mem_free(rows);
-	op_free(&op);
-}
-
-struct conversation_op *conversation_list(struct conversations *module, const char *owner, const char *after,
-					  uint32_t limit, bool ascending, conversation_list_fn *done, void *arg) {
-	struct conversation_op *op = op_new(module, owner, after, arg);
-	if (!op) {
-		return NULL;
-	}
-	op->done.list = done;
-	struct store_query query;
-	op_query(&query, STORE_READ_THREADS, owner, after);
-	query.limit = limit;
-	query.ascending = ascending;
-	query.record_kind = RECORD_INPUT;
-	return op_read(&op, &query, on_list) ? NULL : op;
 }

@@ -52,6 +52,19 @@ const struct store_response *snapshot_response(const struct store_snapshot *snap
 	return NULL;
 }
 
+bool response_row_runs(const struct store_response *row) {
+	return strcmp(row->status, response_status_name(RESPONSE_IN_PROGRESS)) == 0;
+}
+
+const struct store_response *snapshot_running(const struct store_snapshot *snapshot) {
+	for (size_t i = 0; i < snapshot->response_count; i++) {
+		if (response_row_runs(&snapshot->responses[i])) {
+			return &snapshot->responses[i];
+		}
+	}
+	return NULL;
+}
+
 /* --- open threads ------------------------------------------------------------------------------------------------- */
 
 static struct conversation *thread_new(struct conversations *module, const char *owner, const char *id) {
@@ -191,6 +204,33 @@ int thread_refresh(struct conversation *c, const struct store_snapshot *snapshot
 		return -1;
 	}
 	c->stale = false;
+	return 0;
+}
+
+bool thread_is_current(const struct conversation *c, const struct store_snapshot *snapshot) {
+	const struct store_thread *row = &snapshot->threads[0];
+	return !c->stale && row->last_number == c->row.last_number && row->count == c->row.count &&
+	       memcmp(row->chain, c->row.chain, sizeof row->chain) == 0;
+}
+
+int thread_head_without(const struct conversation *c, const struct store_snapshot *snapshot, const uint32_t *numbers,
+			size_t count, struct seal_head *head, struct err *err) {
+	struct seal_head left = {0};
+	size_t n = 0;
+	for (size_t i = 0; i < snapshot->link_count; i++) {
+		const struct store_link *link = &snapshot->links[i];
+		while (n < count && numbers[n] < link->number) {
+			n++;
+		}
+		if (n < count && numbers[n] == link->number) {
+			continue;
+		}
+		if (seal_head_extend(&left, vault_head_key(&c->vault), link->number, link->commitment, err)) {
+			return -1;
+		}
+	}
+	left.last_number = c->row.last_number;
+	*head = left;
 	return 0;
 }
 

@@ -21,6 +21,7 @@ enum record_kind {
 	RECORD_EVENTS = 4,   /* the event log, opaque */
 	RECORD_ERROR = 5,    /* the error message of a failed response */
 	RECORD_SEGMENT = 6,  /* a part of a response that streams; numbered within it, and on no chain */
+	RECORD_METADATA = 7, /* of the conversation, and no response's: a JSON object. At most one a thread */
 };
 
 struct vault {

@@ -101,17 +101,51 @@ static void on_written(void *owner, const struct err *err) {
 	conversation_release(&c);
 }
 
-static int add_changes(struct conversation *c, const struct conversation_op *op, struct store_write *write,
+static const struct store_record *metadata_of(const struct store_snapshot *snapshot) {
+	for (size_t i = 0; i < snapshot->record_count; i++) {
+		if (snapshot->records[i].kind == RECORD_METADATA) {
+			return &snapshot->records[i];
+		}
+	}
+	return NULL;
+}
+
+/* Where an edit goes: behind the latest response, which must have ended, and in the place of the metadata so far. */
+static int make_room(struct conversation *c, struct draft *draft, const struct store_snapshot *snapshot,
+		     struct store_write *write, struct err *err) {
+	const struct store_response *running = snapshot_running(snapshot);
+	const struct store_record *old = draft_has_metadata(draft) ? metadata_of(snapshot) : NULL;
+	if (draft_response(draft)[0]) {
+		/* Any that runs: its end will be the conversation's latest. */
+		if (running) {
+			return err_set(err, ERR_CONFLICT, "%s is in progress", running->id);
+		}
+		draft_follow(draft, c->row.last_response);
+	}
+	if (!old) {
+		return 0;
+	}
+	if (store_delete_record(write, c->id, old->number)) {
+		return err_set(err, ERR_MEMORY, "no memory for an edit");
+	}
+	return thread_head_without(c, snapshot, &old->number, 1, &c->head, err);
+}
+
+/* `snapshot` is NULL unless it is an edit of a thread that is there. */
+static int add_changes(struct conversation_op *op, const struct store_snapshot *snapshot, struct store_write *write,
 		       struct err *err) {
+	struct conversation *c = op->conversation;
 	int64_t now_ms = clock_wall_ms(c->module->deps.clock);
 	const struct draft_writer writer = {&c->vault, &c->head, write, now_ms};
 	if (c->new_key.epoch && store_put_dek(write, &c->new_key)) {
 		return err_set(err, ERR_MEMORY, "no memory for a data key");
 	}
-	if (draft_seal(op->draft, &writer, err)) {
+	if ((snapshot && make_room(c, op->draft, snapshot, write, err)) || draft_seal(op->draft, &writer, err)) {
 		return -1;
 	}
-	return thread_put(c, write, op->id, now_ms) ? err_set(err, ERR_MEMORY, "no memory for a conversation") : 0;
+	const char *response = draft_response(op->draft);
+	const char *last = response[0] ? response : c->row.last_response;
+	return thread_put(c, write, last, now_ms) ? err_set(err, ERR_MEMORY, "no memory for a conversation") : 0;
 }
 
 static void hand_over(struct conversation_op *op, struct store_write **write) {
@@ -121,7 +155,7 @@ static void hand_over(struct conversation_op *op, struct store_write **write) {
 }
 
 /* Seals the draft at the thread's head and hands it over. On failure the head is as it was. */
-static int write_draft(struct conversation_op *op, struct err *err) {
+static int write_draft(struct conversation_op *op, const struct store_snapshot *snapshot, struct err *err) {
 	struct conversation *c = op->conversation;
 	const struct seal_head head = c->head;
 	const struct store_thread row = c->row;
@@ -129,7 +163,7 @@ static int write_draft(struct conversation_op *op, struct err *err) {
 	if (!write) {
 		return err_set(err, ERR_MEMORY, "no memory for a write");
 	}
-	if (add_changes(c, op, write, err)) {
+	if (add_changes(op, snapshot, write, err)) {
 		c->head = head;
 		c->row = row;
 		store_write_free(&write);
@@ -152,18 +186,32 @@ static int confirm(struct conversation_op *op, const struct store_response *row,
 	return 0;
 }
 
+/* What was resumed before it may have moved the head on: then it waits for that to be written. */
+static int resume_edit(struct conversation_op *op, const struct store_snapshot *snapshot, struct err *err) {
+	struct conversation *c = op->conversation;
+	if (thread_is_current(c, snapshot)) {
+		return write_draft(op, snapshot, err);
+	}
+	c->stale = true;
+	list_append(&c->waiting, &op->link);
+	return 0;
+}
+
 /* The head is known again. */
 static int resume(struct conversation_op *op, const struct store_snapshot *snapshot, struct err *err) {
+	if (draft_edits(op->draft)) {
+		return resume_edit(op, snapshot, err);
+	}
 	const struct store_response *row = snapshot_response(snapshot, op->id);
 	/* An end whose beginning has just failed was cancelled with it. */
 	if (draft_begins(op->draft) || (op->behind_begin && op->done.written)) {
-		return write_draft(op, err);
+		return write_draft(op, NULL, err);
 	}
 	if (!row) {
 		return err_set(err, ERR_NOT_FOUND, "no response %s", op->id);
 	}
 	bool ended = strcmp(row->status, response_status_name(RESPONSE_IN_PROGRESS)) != 0;
-	return ended ? confirm(op, row, err) : write_draft(op, err);
+	return ended ? confirm(op, row, err) : write_draft(op, NULL, err);
 }
 
 /* Those that put themselves on the list meanwhile wait for the next reading. */
@@ -208,6 +256,7 @@ static int read_head(struct conversation *c) {
 		return 0;
 	}
 	op_query(&query, STORE_READ_CHAIN, c->owner, c->id);
+	query.record_kinds[0] = RECORD_METADATA;
 	c->reading = store_read(c->module->deps.store, &query, on_head, c);
 	if (!c->reading) {
 		return -1;
@@ -242,6 +291,16 @@ static int wait_for_head(struct conversation *c, struct conversation_op *op) {
 	return 0;
 }
 
+int write_edit(struct conversation_op *op, const struct store_snapshot *snapshot, struct err *err) {
+	struct conversation *c = op->conversation;
+	if (!snapshot || thread_is_current(c, snapshot)) {
+		return write_draft(op, snapshot, err);
+	}
+	/* Others must not write before the head is read, or that reading would take it back. */
+	c->stale = true;
+	return wait_for_head(c, op) ? err_set(err, ERR_MEMORY, "no memory for an edit") : 0;
+}
+
 static struct conversation_op *write_entry(struct conversation *c, const struct conversation_entry *entry,
 					   conversation_written_fn *done, void *arg) {
 	struct err err = {.code = ERR_MEMORY};
@@ -251,7 +310,7 @@ static struct conversation_op *write_entry(struct conversation *c, const struct 
 	}
 	op->conversation = conversation_hold(c);
 	op->done.written = done;
-	if (c->stale ? wait_for_head(c, op) : write_draft(op, &err)) {
+	if (c->stale ? wait_for_head(c, op) : write_draft(op, NULL, &err)) {
 		goto give_up;
 	}
 	return op;

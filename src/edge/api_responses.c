@@ -33,13 +33,8 @@ static void reply_ended(struct exchange *exchange) {
 }
 
 static void on_waiting_ready(struct cursor *cursor) {
-	struct exchange *exchange = cursor->owner;
-	struct buf *scratch = &exchange->edge->event;
-	do {
-		buf_clear(scratch);
-	} while (cursor_next(cursor, scratch, NULL));
-	if (cursor_finished(cursor)) {
-		reply_ended(exchange);
+	if (api_read_to_end(cursor)) {
+		reply_ended(cursor->owner);
 	}
 }
 
@@ -49,10 +44,28 @@ static void on_waiting_refused(struct cursor *cursor, const struct api_error *er
 
 static const struct cursor_sink waiting_sink = {.ready = on_waiting_ready, .refused = on_waiting_refused};
 
+/* --- not waiting for it -------------------------------------------------------------------------------------------- */
+
+/* As soon as it is durable that it began. */
+static void on_background_ready(struct cursor *cursor) {
+	struct response_view view;
+	response_view(cursor->response, &view);
+	reply_view(cursor->owner, &view);
+}
+
+static const struct cursor_sink background_sink = {.ready = on_background_ready, .refused = on_waiting_refused};
+
 /* --- POST /v1/responses ------------------------------------------------------------------------------------------- */
 
+static const struct cursor_sink *sink_for(const struct request *request) {
+	if (request->stream) {
+		return &event_stream_sink;
+	}
+	return request->settings.background ? &background_sink : &waiting_sink;
+}
+
 static void start(struct exchange *exchange, struct request *request) {
-	const struct cursor_sink *sink = request->stream ? &event_stream_sink : &waiting_sink;
+	const struct cursor_sink *sink = sink_for(request);
 	struct engine_start how = {.owner = exchange->who.user, .request = request, .log = &exchange->connection->log};
 	struct api_error error;
 	if (engine_create(exchange->edge->deps.engine, &how, &exchange->cursor, sink, exchange, &error)) {
@@ -63,19 +76,13 @@ static void start(struct exchange *exchange, struct request *request) {
 }
 
 void api_response_create(struct exchange *exchange) {
-	struct json *json = api_body_json(exchange);
-	if (!json) {
+	struct request request;
+	struct api_error error;
+	if (api_read_request(exchange, NULL, &request)) {
 		return;
 	}
-	struct request request = {0};
-	struct api_error error;
-	int bad = request_read(json, REQUEST_HTTP, edge_wall_ms(exchange->edge), &request, &error);
-	json_free(&json);
-	if (!bad && exchange->idempotency_key) {
-		bad = request_read_key(str_of(exchange->idempotency_key), "Idempotency-Key", request.idempotency_key,
-				       &error);
-	}
-	if (bad) {
+	if (exchange->idempotency_key &&
+	    request_read_key(str_of(exchange->idempotency_key), "Idempotency-Key", request.idempotency_key, &error)) {
 		request_free(&request);
 		reply_error(exchange, &error);
 		return;
@@ -116,21 +123,6 @@ static void stream(struct exchange *exchange, const char *id, uint32_t next) {
 	}
 }
 
-/* A misspelt starting_after, ignored, would send text a second time. What SDKs ask for beside, and this server never has
- * anything of, is let through. */
-static int check_query_names(struct exchange *exchange) {
-	static const char *const known[] = {"stream",    "starting_after",      "include",
-					    "include[]", "include_obfuscation", NULL};
-	char name[64] = "";
-	struct api_error error;
-	if (http_query_unknown(str_of(exchange->query), known, name, sizeof name)) {
-		return 0;
-	}
-	api_error_set(&error, API_UNKNOWN_FIELD, name, "'%s' is not a query parameter of this path.", name);
-	reply_error(exchange, &error);
-	return -1;
-}
-
 /* `stream` and `starting_after`; answers with an error and gives -1. */
 static int stream_query(struct exchange *exchange, bool *streams, uint32_t *next) {
 	struct str text = str_of(exchange->query);
@@ -156,10 +148,13 @@ static int stream_query(struct exchange *exchange, bool *streams, uint32_t *next
 }
 
 void api_response_get(struct exchange *exchange) {
+	/* What SDKs ask for beside, and this server never has anything of, is let through. */
+	static const char *const known[] = {"stream",    "starting_after",      "include",
+					    "include[]", "include_obfuscation", NULL};
 	char id[ID_SIZE];
 	bool streams = false;
 	uint32_t next = 0;
-	if (api_path_id(exchange, id, API_RESPONSE_NOT_FOUND) || check_query_names(exchange) ||
+	if (api_path_id(exchange, id, API_RESPONSE_NOT_FOUND) || api_query_names(exchange, known) ||
 	    stream_query(exchange, &streams, &next)) {
 		return;
 	}

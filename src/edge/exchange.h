@@ -6,6 +6,7 @@
 
 #include "auth/auth.h"
 #include "connection.h"
+#include "http/deprecation.h"
 #include "http/route.h"
 #include "proto/error.h"
 #include "response/engine.h"
@@ -28,6 +29,7 @@ struct exchange {
 	bool body_complete;
 	bool is_read_on; /* libwebsockets reads while we answer, and so notices when the client leaves */
 	struct buf body;
+	struct buf answer;     /* what a handler keeps for its answer while it waits */
 	char *idempotency_key; /* owned, as it came; NULL if none, "" if it was too long to keep */
 	bool refused;          /* `refusal` is told once the body was read */
 	struct api_error refusal;
@@ -35,9 +37,10 @@ struct exchange {
 
 	struct principal who; /* of routes that need one */
 	struct api_limit_state limits;
-	bool no_retry;      /* the answer says x-should-retry: false */
-	bool streaming;     /* the head of an event stream is out */
-	int64_t written_us; /* the last time that something of the stream went to the socket */
+	const struct http_deprecation *deprecation; /* of what the request used; NULL: nothing */
+	bool no_retry;                              /* the answer says x-should-retry: false */
+	bool streaming;                             /* the head of an event stream is out */
+	int64_t written_us;                         /* the last time that something of the stream went to the socket */
 
 	struct conversation_op *op;
 	struct cursor cursor;

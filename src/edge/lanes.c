@@ -5,12 +5,14 @@
 
 #include "base/mem.h"
 #include "outlet.h"
+#include "steering.h"
 #include "stream.h"
 
 struct lane {
 	struct list link;
 	struct session *session;
 	struct stream stream;
+	struct steering steering;
 	bool running;
 	uint32_t waiting;      /* turns of this lane */
 	bool continues_latest; /* the running turn's parent is this lane's latest */
@@ -64,6 +66,7 @@ static void forget(struct lane *lane) {
 
 static void lane_free(struct lane *lane) {
 	stream_close(&lane->stream);
+	steering_settle(&lane->steering);
 	forget(lane);
 	list_remove(&lane->link);
 	lane->session->lane_count--;
@@ -77,6 +80,7 @@ static int make_room(struct session *session) {
 	}
 	list_each(node, after, &session->lanes) {
 		if (!is_busy(lane_of(node))) {
+			steering_fail(&lane_of(node)->steering, session, lane_of(node)->tag, "response_not_active");
 			lane_free(lane_of(node));
 			return 0;
 		}
@@ -97,6 +101,7 @@ static struct lane *open_lane(struct session *session, const char *tag, struct a
 		return NULL;
 	}
 	lane->session = session;
+	steering_init(&lane->steering);
 	memcpy(lane->tag, tag, size);
 	list_append(&session->lanes, &lane->link);
 	session->lane_count++;
@@ -144,6 +149,16 @@ static uint32_t deletions_of(const struct conversation *conversation, uint32_t o
 	return conversation ? conversation_deletions(conversation) : otherwise;
 }
 
+/* What was added to the parent, and waits for this turn, comes before its input. */
+static int take_steering(struct lane *lane, struct request *request, struct api_error *error) {
+	if (!steering_waits(&lane->steering, str_of(request->previous_response_id)) ||
+	    steering_take(&lane->steering, request) == 0) {
+		return 0;
+	}
+	request_free(request);
+	return api_error_set(error, API_OVERLOADED, NULL, NULL);
+}
+
 static int create(struct lane *lane, struct request *request, struct api_error *error) {
 	struct session *session = lane->session;
 	struct engine *engine = session->edge->deps.engine;
@@ -165,7 +180,8 @@ static int create(struct lane *lane, struct request *request, struct api_error *
 		how.parent_conversation = parent->latest_conversation;
 	}
 	lane->continues_latest = parent == lane;
-	if (engine_create(engine, &how, &lane->stream.cursor, &stream_cursor_sink, &lane->stream, error) == 0) {
+	if (take_steering(lane, request, error) == 0 &&
+	    engine_create(engine, &how, &lane->stream.cursor, &stream_cursor_sink, &lane->stream, error) == 0) {
 		return 0;
 	}
 	if (lane->continues_latest) {
@@ -189,6 +205,12 @@ static int resume(struct lane *lane, const struct turn_wish *wish, struct api_er
 	return engine_watch(engine, &watch, &lane->stream.cursor, &stream_cursor_sink, &lane->stream, error);
 }
 
+static void fail_steering(struct lane *lane) {
+	if (lane->steering.taken) {
+		steering_fail(&lane->steering, lane->session, lane->tag, "successor_creation_failed");
+	}
+}
+
 /* Refused or started, the wish is used up. */
 static void start(struct lane *lane, struct turn_wish *wish) {
 	struct session *session = lane->session;
@@ -196,10 +218,12 @@ static void start(struct lane *lane, struct turn_wish *wish) {
 	if (check_start(session, &error)) {
 		request_free(&wish->request);
 		outlet_refuse(session, lane->tag, &error);
+		fail_steering(lane);
 		return;
 	}
 	if (wish->resume_id[0] ? resume(lane, wish, &error) : create(lane, &wish->request, &error)) {
 		outlet_refuse(session, lane->tag, &error);
+		fail_steering(lane);
 		return;
 	}
 	stream_open(&lane->stream, session, lane->tag, &sink);
@@ -252,10 +276,47 @@ static void remember(struct lane *lane, const struct response *response) {
 	lane->latest_deletions = lane->turn_deletions;
 }
 
+/* The turn that follows by itself, with the settings of the one that was steered. -1 when memory is out. */
+static int wish_successor(struct lane *lane, const struct response *steered, struct turn_wish *wish) {
+	if (request_settings_copy(&wish->request.settings, response_settings(steered)) ||
+	    steering_take(&lane->steering, &wish->request)) {
+		request_free(&wish->request);
+		return -1;
+	}
+	str_copy_cut(wish->request.previous_response_id, sizeof wish->request.previous_response_id,
+		     str_of(response_id(steered)));
+	return 0;
+}
+
+static bool can_go_on(const struct response *response) {
+	enum response_status status = response_status(response);
+	return status == RESPONSE_COMPLETED || status == RESPONSE_INCOMPLETE;
+}
+
+/* What was added to the response that has just ended. True: a successor is wished for. */
+static bool follow_steering(struct lane *lane, const struct response *ended, struct turn_wish *wish) {
+	struct steering *steering = &lane->steering;
+	if (steering->taken) {
+		steering_settle(steering);
+	}
+	if (!steering_waits(steering, str_of(response_id(ended)))) {
+		return false;
+	}
+	if (can_go_on(ended) && steering_needs_results(response_output(ended))) {
+		steering_pend(steering, lane->session, lane->tag, response_output(ended));
+		return false;
+	}
+	if (can_go_on(ended) && !lane->session->closing && wish_successor(lane, ended, wish) == 0) {
+		return true;
+	}
+	steering_fail(steering, lane->session, lane->tag,
+		      can_go_on(ended) ? "successor_creation_failed" : "response_not_active");
+	return false;
+}
+
 static void become_free(struct lane *lane) {
 	lane->running = false;
 	lane->session->in_flight--;
-	start_next(lane->session);
 }
 
 /* Resumed behind its terminal event: a client that waits for more has to hear that there is none. */
@@ -277,8 +338,14 @@ static void on_ended(struct stream *stream) {
 		 LOG_S("status", response_status_name(response_status(response))), LOG_I("events", stream->events),
 		 LOG_I("us", edge_now_us(session->edge) - lane->turn_started_us), LOG_S("user", session->who.user));
 	remember(lane, response);
+	struct turn_wish successor = {0};
+	bool follows = follow_steering(lane, response, &successor);
 	stream_close(stream);
 	become_free(lane);
+	if (follows) {
+		start(lane, &successor);
+	}
+	start_next(session);
 }
 
 static void on_refused(struct stream *stream, const struct api_error *error) {
@@ -287,7 +354,9 @@ static void on_refused(struct stream *stream, const struct api_error *error) {
 		forget(lane);
 	}
 	outlet_refuse(lane->session, lane->tag, error);
+	fail_steering(lane);
 	become_free(lane);
+	start_next(lane->session);
 }
 
 /* --- what clients ask --------------------------------------------------------------------------------------------- */
@@ -322,6 +391,33 @@ void lanes_add(struct session *session, const char *tag, struct turn_wish *wish)
 	if (!lane || check_start(session, &error) || wait_turn(lane, wish, &error)) {
 		request_free(&wish->request);
 		outlet_refuse(session, tag, &error);
+	}
+}
+
+static struct lane *find_running(const struct session *session, struct str id) {
+	list_each(node, after, &session->lanes) {
+		struct lane *lane = lane_of(node);
+		if (lane->running && str_is(id, response_id(lane->stream.cursor.response))) {
+			return lane;
+		}
+	}
+	return NULL;
+}
+
+void lanes_steer(struct session *session, struct str id, const struct json *input) {
+	struct lane *lane = find_running(session, id);
+	if (!lane) {
+		steering_refuse(session, id, input,
+				find_latest(session, id) ? "response_already_completed" : "response_not_found");
+		return;
+	}
+	struct response *response = lane->stream.cursor.response;
+	if (lane->steering.taken) {
+		steering_settle(
+			&lane->steering); /* its input has begun to be answered: the client knows the answer's id */
+	}
+	if (steering_add(&lane->steering, session, lane->tag, response_id(response), input) == 0) {
+		response_steer(response);
 	}
 }
 

@@ -18,6 +18,8 @@ void lane_tag(char tag[static LANE_TAG_SIZE], const char *stream_id);
 
 /* Takes the wish over: starts it, lets it wait, or tells the client why not. */
 void lanes_add(struct session *session, const char *tag, struct turn_wish *wish);
+/* What a user adds to a response that runs in a lane: answered at once, and taken as input by a successor. */
+void lanes_steer(struct session *session, struct str response_id, const struct json *input);
 /* The response that runs in this lane; NULL if none does. */
 struct response *lanes_running(const struct session *session, const char *tag);
 /* Whether a lane is a watcher of this response. */

@@ -122,6 +122,19 @@ static void on_cancel(struct session *session, const struct message *message) {
 	}
 }
 
+static void on_steer(struct session *session, const struct message *message) {
+	struct api_error error;
+	struct str id;
+	if (charge(session, message->tag)) {
+		return;
+	}
+	if (read_name(message->json, "previous_response_id", "the response to steer", &id, &error)) {
+		message_refuse(session, message->tag, &error);
+		return;
+	}
+	lanes_steer(session, id, json_get(message->json, "input"));
+}
+
 static void on_subscribe(struct session *session, const struct message *message) {
 	struct api_error error;
 	if (charge(session, message->tag)) {
@@ -177,6 +190,7 @@ struct message_type {
 static const struct message_type types[] = {
 	{"response.create", on_create, true, {NULL}},
 	{"response.cancel", on_cancel, false, {"response_id"}},
+	{"response.steer", on_steer, false, {"previous_response_id", "input"}},
 	{"response.processed", on_processed, true, {NULL}},
 	{"sluice:response.cancel", on_cancel, false, {"response_id"}},
 	{"sluice:response.resume", on_resume, false, {"response_id", "starting_after"}},

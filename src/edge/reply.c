@@ -42,6 +42,7 @@ void exchange_free(struct exchange *exchange) {
 	mem_free(exchange->query);
 	mem_free(exchange->idempotency_key);
 	buf_free(&exchange->body);
+	buf_free(&exchange->answer);
 	exchange->magic = 0;
 	mem_free(exchange);
 }
@@ -113,6 +114,9 @@ static void append_head(struct buf *out, const struct exchange *exchange, int st
 	}
 	if (exchange->no_retry) {
 		buf_append_text(out, "x-should-retry: false\r\n");
+	}
+	if (exchange->deprecation) {
+		http_deprecation_headers(exchange->deprecation, out);
 	}
 	append_limits(out, exchange);
 	buf_append_text(out, exchange->keep_alive ? "connection: keep-alive\r\n" : "connection: close\r\n");

@@ -32,7 +32,8 @@ struct session {
 	uint32_t waiting_count;    /* of them */
 	struct list subscriptions; /* conversations that are watched */
 	uint32_t subscription_count;
-	struct list lookups; /* cancels whose response is looked for in the store */
+	uint32_t steer_events; /* told so far: they have numbers of their own */
+	struct list lookups;   /* cancels whose response is looked for in the store */
 
 	/* what goes out */
 	struct buf control; /* framed events of our own, while the socket takes nothing */

@@ -117,12 +117,7 @@ static void write_ending(struct json_writer *w, const struct response_view *view
 	}
 }
 
-static void write_usage(struct json_writer *w, const struct response_usage *usage) {
-	jw_key(w, "usage");
-	if (!usage->known) {
-		jw_null(w);
-		return;
-	}
+void response_usage_write(struct json_writer *w, const struct response_usage *usage) {
 	jw_object(w);
 	jw_key(w, "input_tokens");
 	jw_int(w, usage->input_tokens);
@@ -141,6 +136,15 @@ static void write_usage(struct json_writer *w, const struct response_usage *usag
 	jw_key(w, "total_tokens");
 	jw_int(w, usage->input_tokens + usage->output_tokens);
 	jw_object_end(w);
+}
+
+static void write_usage(struct json_writer *w, const struct response_usage *usage) {
+	jw_key(w, "usage");
+	if (usage->known) {
+		response_usage_write(w, usage);
+	} else {
+		jw_null(w);
+	}
 }
 
 static void write_output(struct json_writer *w, const struct response_view *view) {

@@ -5,13 +5,11 @@
 #include "base/mem.h"
 #include "item_parts.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
-static const char *const role_names[] = {
+const char *const item_role_names[ITEM_ROLES] = {
 	[ROLE_USER] = "user", [ROLE_ASSISTANT] = "assistant", [ROLE_SYSTEM] = "system", [ROLE_DEVELOPER] = "developer"};
-static const char *const status_names[] = {
+const char *const item_status_names[ITEM_STATUSES] = {
 	[ITEM_IN_PROGRESS] = "in_progress", [ITEM_COMPLETED] = "completed", [ITEM_INCOMPLETE] = "incomplete"};
-static const char *const phase_names[] = {
+const char *const item_phase_names[ITEM_PHASES] = {
 	[PHASE_NONE] = "", [PHASE_COMMENTARY] = "commentary", [PHASE_FINAL_ANSWER] = "final_answer"};
 
 static const struct {
@@ -44,53 +42,12 @@ static const char *const part_names[] = {
 
 /* --- names ---------------------------------------------------------------------------------------------------------- */
 
-/* The name's index, or -1. */
-static int name_index(const char *const *names, size_t count, struct str name) {
-	for (size_t i = 0; i < count; i++) {
-		if (str_is(name, names[i])) {
-			return (int)i;
-		}
-	}
-	return -1;
-}
-
-int item_role_parse(struct str name, enum item_role *out) {
-	int index = name_index(role_names, COUNT(role_names), name);
-	if (index < 0) {
-		return -1;
-	}
-	*out = (enum item_role)index;
-	return 0;
-}
-
-int item_status_parse(struct str name, enum item_status *out) {
-	int index = name_index(status_names, COUNT(status_names), name);
-	if (index < 0) {
-		return -1;
-	}
-	*out = (enum item_status)index;
-	return 0;
-}
-
-int item_phase_parse(struct str name, enum item_phase *out) {
-	int index = name_index(phase_names, COUNT(phase_names), name);
-	if (index <= PHASE_NONE) {
-		return -1;
-	}
-	*out = (enum item_phase)index;
-	return 0;
-}
-
 const char *item_role_name(enum item_role role) {
-	return role_names[role];
+	return item_role_names[role];
 }
 
 const char *item_status_name(enum item_status status) {
-	return status_names[status];
-}
-
-const char *item_phase_name(enum item_phase phase) {
-	return phase_names[phase];
+	return item_status_names[status];
 }
 
 const char *item_kind_name(enum item_kind kind) {

@@ -1,264 +1,124 @@
-#include <stdio.h>
 #include <string.h>
 
-#include "field.h"
 #include "item_parts.h"
 
 /* What item_write puts into an output_text part takes 9 tokens of the JSON gate: a message with as many parts as this can
- * still be read back. */
+ * be sent back as it is shown. */
 #define MAX_PARTS 1000
+#define ENCRYPTED_MAX 10485760
+#define OUTPUT_MAX 10485760
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-static bool is_one_of(struct str name, const char *const *names, size_t count) {
-	for (size_t i = 0; i < count; i++) {
-		if (str_is(name, names[i])) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* What every field of a message or part is read with. */
-struct context {
-	const char *path; /* of the object that is read */
+struct reader {
 	struct item *item;
-	struct api_error *error;
+	int64_t now_ms;
+	bool stored; /* written by item_write */
 };
 
-struct field {
-	const char *name;
-	/* NULL: read elsewhere, or neutral. */
-	int (*read)(const struct context *context, const char *path, const struct json *value);
-};
+/* --- members that several kinds have -------------------------------------------------------------------------------- */
 
-/* Each field of the object through its row; null is as if it were not there. */
-static int read_fields(const struct context *context, const struct field *fields, size_t count,
-		       const struct json *object) {
-	for (const struct json *member = json_first(object); member; member = json_next(member)) {
-		size_t i = 0;
-		while (i < count && !str_is(json_key(member), fields[i].name)) {
-			i++;
-		}
-		if (i == count) {
-			return field_unknown(context->error, context->path, json_key(member));
-		}
-		char path[FIELD_PATH_SIZE];
-		field_path(path, context->path, fields[i].name);
-		if (json_type(member) != JSON_NULL && fields[i].read && fields[i].read(context, path, member) != 0) {
-			return -1;
-		}
+static int read_id(const struct field *object, struct item *item) {
+	struct field id = field_member(object, "id");
+	struct str text;
+	if (!field_given(&id)) {
+		return 0;
+	}
+	if (field_string(&id, &text) != 0) {
+		return -1;
+	}
+	if (text.length == 0 || id_copy(item->id, text) != 0) {
+		return field_wrong_value(&id, "1 to 63 characters of A-Z, a-z, 0-9, _ and -");
 	}
 	return 0;
 }
 
-/* Output that a client sends back carries these; this version makes only empty ones. */
-static int read_empty_array(const struct context *context, const char *path, const struct json *value) {
-	if (json_type(value) != JSON_ARRAY || json_count(value) > 0) {
-		return field_unsupported(context->error, path, "[]");
+static int read_status(const struct field *object, struct item *item) {
+	struct field status = field_member(object, "status");
+	size_t index = ITEM_COMPLETED;
+	if (field_given(&status) && field_choice(&status, item_status_names, ITEM_STATUSES, &index) != 0) {
+		return -1;
 	}
+	item->status = (enum item_status)index;
 	return 0;
 }
 
-static int check_part_type(const struct context *context, const char *path, const struct json *type) {
-	static const char *const later[] = {"input_image", "input_file", "input_video",  "input_audio",
-					    "refusal",     "text",       "summary_text", "reasoning_text"};
-	const char *wanted = item_part_name(item_part_kind(context->item->role));
-	if (!type || json_type(type) == JSON_NULL) {
-		char quoted[32];
-		snprintf(quoted, sizeof quoted, "\"%s\"", wanted);
-		return field_missing(context->error, path, quoted);
-	}
-	if (json_type(type) != JSON_STRING) {
-		return field_wrong_type(context->error, path, "a string", type);
-	}
-	if (str_is(json_str(type), wanted)) {
-		return 0;
-	}
-	if (is_one_of(json_str(type), later, COUNT(later))) {
-		return api_error_set(context->error, API_UNSUPPORTED, path,
-				     "%s \"%.*s\" is not supported; send text as \"%s\"", path, STR_ARG(json_str(type)),
-				     wanted);
-	}
-	char expected[80];
-	snprintf(expected, sizeof expected, "\"%s\" in a message of role %s", wanted,
-		 item_role_name(context->item->role));
-	return field_wrong_value(context->error, path, expected, type);
-}
-
-static const struct field input_part_fields[] = {{"type", NULL}, {"text", NULL}};
-static const struct field output_part_fields[] = {
-	{"type", NULL}, {"text", NULL}, {"annotations", read_empty_array}, {"logprobs", read_empty_array}};
-
-static int read_part(const struct context *context, const struct json *part) {
-	char path[FIELD_PATH_SIZE];
-	if (json_type(part) != JSON_OBJECT) {
-		return field_wrong_type(context->error, context->path, "an object with type and text", part);
-	}
-	field_path(path, context->path, "type");
-	if (check_part_type(context, path, json_get(part, "type")) != 0) {
+/* Written into events by template: nothing in it may need an escape. */
+int item_read_call_id(const struct field *id, struct item *item) {
+	struct str text = STR_NONE;
+	if (field_string(id, &text) != 0) {
 		return -1;
 	}
-	bool output = item_part_kind(context->item->role) == PART_OUTPUT_TEXT;
-	if (read_fields(context, output ? output_part_fields : input_part_fields,
-			output ? COUNT(output_part_fields) : COUNT(input_part_fields), part) != 0) {
-		return -1;
+	bool good = text.length > 0 && text.length < sizeof item->call_id;
+	for (size_t i = 0; good && i < text.length; i++) {
+		good = text.data[i] > ' ' && text.data[i] <= '~' && text.data[i] != '"' && text.data[i] != '\\';
 	}
-	const struct json *text = json_get(part, "text");
-	field_path(path, context->path, "text");
-	if (!text) {
-		return field_missing(context->error, path, "a string");
+	if (!good) {
+		return field_wrong_value(id, "1 to 64 visible ASCII characters without \" and \\");
 	}
-	if (json_type(text) != JSON_STRING) {
-		return field_wrong_type(context->error, path, "a string", text);
-	}
-	return item_add_part(context->item, item_part_kind(context->item->role), json_str(text))
-		       ? 0
-		       : field_no_memory(context->error);
+	return str_copy(item->call_id, sizeof item->call_id, text);
 }
 
-static int read_content(const struct context *context, const char *path, const struct json *content) {
-	struct item *item = context->item;
-	if (json_type(content) == JSON_STRING) {
-		return item_add_part(item, item_part_kind(item->role), json_str(content))
-			       ? 0
-			       : field_no_memory(context->error);
+static int read_call_id(const struct field *object, struct item *item) {
+	struct field id = field_member(object, "call_id");
+	return item_read_call_id(&id, item);
+}
+
+/* A member that is a string and becomes a part. */
+static int read_string_part(const struct field *field, struct item *item, enum part_kind kind, size_t most) {
+	struct str text;
+	if (field_bounded(field, most, &text) != 0) {
+		return -1;
 	}
-	if (json_type(content) != JSON_ARRAY) {
-		return field_wrong_type(context->error, path, "a string or an array of parts", content);
-	}
-	size_t count = json_count(content);
-	if (count > MAX_PARTS) {
-		return api_error_set(context->error, API_INVALID_VALUE, path, "%s must have at most %d parts, not %zu",
-				     path, MAX_PARTS, count);
-	}
-	if (count == 0) {
-		return 0;
+	return item_add_part(item, kind, text) ? 0 : field_no_memory(field);
+}
+
+static int read_parts(const struct field *array, const struct reader *reader, enum part_place place) {
+	struct part_target target = {.item = reader->item, .place = place, .stored = reader->stored};
+	size_t count = json_count(array->value);
+	if (count > MAX_PARTS - reader->item->part_count) {
+		return api_error_set(array->error, API_INVALID_VALUE, array->path,
+				     "%s must have at most %zu parts, not %zu", array->path,
+				     MAX_PARTS - reader->item->part_count, count);
 	}
 	size_t index = 0;
-	for (const struct json *part = json_first(content); part; part = json_next(part), index++) {
-		char part_path[FIELD_PATH_SIZE];
-		field_path_index(part_path, path, index);
-		if (read_part(&(struct context){part_path, item, context->error}, part) != 0) {
+	for (const struct json *part = json_first(array->value); part; part = json_next(part), index++) {
+		struct field field = field_element(array, index, part);
+		if (part_read(&field, &target) != 0) {
 			return -1;
 		}
 	}
 	return 0;
 }
 
-static int read_id(const struct context *context, const char *path, const struct json *value) {
-	if (json_type(value) != JSON_STRING) {
-		return field_wrong_type(context->error, path, "a string", value);
-	}
-	if (json_str(value).length == 0 || id_copy(context->item->id, json_str(value)) != 0) {
-		return field_wrong_value(context->error, path, "1 to 63 characters of A-Z, a-z, 0-9, _ and -", value);
-	}
-	return 0;
-}
+/* --- one function a kind -------------------------------------------------------------------------------------------- */
 
-static int read_status(const struct context *context, const char *path, const struct json *value) {
-	const char *wanted = "\"in_progress\", \"completed\" or \"incomplete\"";
-	if (json_type(value) != JSON_STRING) {
-		return field_wrong_type(context->error, path, wanted, value);
-	}
-	if (item_status_parse(json_str(value), &context->item->status) != 0) {
-		return field_wrong_value(context->error, path, wanted, value);
-	}
-	return 0;
-}
-
-static int refuse(const struct context *context, const char *path, const struct json *value) {
-	(void)value;
-	return field_unsupported(context->error, path, NULL);
-}
-
-/* Role before the rest, because it decides what the content may be. */
-static int read_role(const struct context *context, const struct json *object) {
-	const char *wanted = "\"user\", \"assistant\", \"system\" or \"developer\"";
-	char path[FIELD_PATH_SIZE];
-	field_path(path, context->path, "role");
-	const struct json *value = json_get(object, "role");
-	if (!value || json_type(value) == JSON_NULL) {
-		return field_missing(context->error, path, wanted);
-	}
-	if (json_type(value) != JSON_STRING) {
-		return field_wrong_type(context->error, path, wanted, value);
-	}
-	if (item_role_parse(json_str(value), &context->item->role) != 0) {
-		return field_wrong_value(context->error, path, wanted, value);
-	}
-	return 0;
-}
-
-static int read_message(const struct context *context, const struct json *object) {
-	static const struct field fields[] = {{"type", NULL},
-					      {"role", NULL},
-					      {"id", read_id},
-					      {"status", read_status},
-					      {"content", read_content},
-					      {"phase", refuse},
-					      {ITEM_RESPONSE_ID, NULL}};
-	context->item->kind = ITEM_MESSAGE;
-	context->item->status = ITEM_COMPLETED;
-	if (read_role(context, object) != 0 || read_fields(context, fields, COUNT(fields), object) != 0) {
+static int read_role(const struct field *object, struct item *item) {
+	struct field role = field_member(object, "role");
+	size_t index;
+	if (field_choice(&role, item_role_names, ITEM_ROLES, &index) != 0) {
 		return -1;
 	}
-	const struct json *content = json_get(object, "content");
-	if (!content || json_type(content) == JSON_NULL) {
-		char path[FIELD_PATH_SIZE];
-		field_path(path, context->path, "content");
-		return field_missing(context->error, path, "a string or an array of parts");
-	}
+	item->role = (enum item_role)index;
 	return 0;
 }
 
-/* The kind of an element that names none: ItemReferenceParam may leave its type out, and messages do
- * (EasyInputMessage). The role tells them apart. */
-static struct str implied_kind(const struct json *object) {
-	return !json_get(object, "role") && json_get(object, "id") ? STR("item_reference") : STR("message");
-}
-
-static int read_kind(const struct context *context, const struct json *object) {
-	/* Items of Open Responses and of OpenAI's API that are not messages. */
-	static const char *const later[] = {"item_reference",
-					    "reasoning",
-					    "function_call",
-					    "function_call_output",
-					    "compaction",
-					    "custom_tool_call",
-					    "custom_tool_call_output",
-					    "computer_call",
-					    "computer_call_output",
-					    "file_search_call",
-					    "web_search_call",
-					    "code_interpreter_call",
-					    "image_generation_call",
-					    "local_shell_call",
-					    "local_shell_call_output",
-					    "shell_call",
-					    "shell_call_output",
-					    "apply_patch_call",
-					    "apply_patch_call_output",
-					    "mcp_list_tools",
-					    "mcp_approval_request",
-					    "mcp_approval_response",
-					    "mcp_call"};
-	char path[FIELD_PATH_SIZE];
-	field_path(path, context->path, "type");
-	const struct json *type = json_get(object, "type");
-	bool named = type && json_type(type) != JSON_NULL;
-	if (named && json_type(type) != JSON_STRING) {
-		return field_wrong_type(context->error, path, "a string", type);
+static int read_phase(const struct field *object, struct item *item) {
+	struct field phase = field_member(object, "phase");
+	size_t index;
+	if (!field_given(&phase)) {
+		return 0;
 	}
-	struct str kind = named ? json_str(type) : implied_kind(object);
-	if (str_is(kind, "message")) {
-		return read_message(context, object);
+	if (item->role != ROLE_ASSISTANT) {
+		return api_error_set(phase.error, API_INVALID_VALUE, phase.path,
+				     "%s is of messages of the assistant alone; leave it out", phase.path);
 	}
-	if (is_one_of(kind, later, COUNT(later))) {
-		return api_error_set(context->error, API_UNSUPPORTED, path,
-				     "%s \"%.*s\" is not supported; send \"message\"", path, STR_ARG(kind));
+	/* Without PHASE_NONE, which has no name. */
+	if (field_choice(&phase, item_phase_names + 1, ITEM_PHASES - 1, &index) != 0) {
+		return -1;
 	}
-	return field_wrong_value(context->error, path, "\"message\"", type);
+	item->phase = (enum item_phase)(index + 1);
+	return 0;
 }
 
 static bool has_text(const struct item *item) {
@@ -270,42 +130,270 @@ static bool has_text(const struct item *item) {
 	return false;
 }
 
-int item_read(const struct json *json, const char *param, int64_t now_ms, struct item *item, struct api_error *error) {
-	if (json_type(json) != JSON_OBJECT) {
-		return field_wrong_type(error, param, "an object: a message with role and content", json);
+static int read_content(const struct field *object, const struct reader *reader) {
+	static const enum part_place places[] = {[ROLE_USER] = PLACE_USER,
+						 [ROLE_ASSISTANT] = PLACE_ASSISTANT,
+						 [ROLE_SYSTEM] = PLACE_INSTRUCTION,
+						 [ROLE_DEVELOPER] = PLACE_INSTRUCTION};
+	struct field content = field_member(object, "content");
+	struct item *item = reader->item;
+	int result;
+	if (!field_given(&content)) {
+		return field_missing(&content, "a string or an array of parts");
 	}
-	struct item made = {0};
-	if (read_kind(&(struct context){param, &made, error}, json) != 0) {
-		goto fail_made;
+	if (json_type(content.value) == JSON_STRING) {
+		result = read_string_part(&content, item, item_part_kind(item->role), ITEM_TEXT_MAX);
+	} else if (json_type(content.value) == JSON_ARRAY) {
+		result = read_parts(&content, reader, places[item->role]);
+	} else {
+		return field_wrong_type(&content, "a string or an array of parts");
 	}
 	/* An answer may have been stopped before its first word; to say nothing oneself is a mistake. */
-	if (made.role != ROLE_ASSISTANT && !has_text(&made)) {
-		char path[FIELD_PATH_SIZE];
-		field_path(path, param, "content");
-		api_error_set(error, API_INVALID_VALUE, path, "%s is empty; send the message's text", path);
-		goto fail_made;
+	if (result == 0 && !reader->stored && item->role != ROLE_ASSISTANT && !has_text(item)) {
+		return api_error_set(content.error, API_INVALID_VALUE, content.path,
+				     "%s is empty; send the message's text", content.path);
+	}
+	return result;
+}
+
+static int read_message(const struct field *object, const struct reader *reader) {
+	static const char *const names[] = {"type", "role", "id", "status", "content", "phase", ITEM_RESPONSE_ID};
+	return field_object(object, "an object", names, COUNT(names)) != 0 || read_role(object, reader->item) != 0 ||
+			       read_id(object, reader->item) != 0 || read_status(object, reader->item) != 0 ||
+			       read_phase(object, reader->item) != 0 || read_content(object, reader) != 0
+		       ? -1
+		       : 0;
+}
+
+/* `parsed_arguments` is what the helpers of OpenAI's SDKs add: the arguments once more. */
+static int read_call(const struct field *object, const struct reader *reader) {
+	static const char *const names[] = {"type",      "id",     "call_id",          "name",
+					    "arguments", "status", "parsed_arguments", ITEM_RESPONSE_ID};
+	if (field_object(object, "an object", names, COUNT(names)) != 0 || read_id(object, reader->item) != 0 ||
+	    read_status(object, reader->item) != 0 || read_call_id(object, reader->item) != 0) {
+		return -1;
+	}
+	struct field name = field_member(object, "name");
+	struct field arguments = field_member(object, "arguments");
+	return field_name(&name, reader->item->name) != 0
+		       ? -1
+		       : read_string_part(&arguments, reader->item, PART_ARGUMENTS, SIZE_MAX);
+}
+
+static int read_call_output(const struct field *object, const struct reader *reader) {
+	static const char *const names[] = {"type", "id", "call_id", "output", "status", ITEM_RESPONSE_ID};
+	if (field_object(object, "an object", names, COUNT(names)) != 0 || read_id(object, reader->item) != 0 ||
+	    read_status(object, reader->item) != 0 || read_call_id(object, reader->item) != 0) {
+		return -1;
+	}
+	struct field output = field_member(object, "output");
+	const char *wanted = "a string or an array of parts";
+	switch (json_type(output.value)) {
+	case JSON_STRING:
+		return read_string_part(&output, reader->item, PART_OUTPUT, OUTPUT_MAX);
+	case JSON_ARRAY:
+		return read_parts(&output, reader, PLACE_OUTPUT);
+	case JSON_NULL:
+		return field_missing(&output, wanted);
+	default:
+		return field_wrong_type(&output, wanted);
+	}
+}
+
+/* An array of parts that may not be there. */
+static int read_thoughts(const struct field *array, const struct reader *reader, enum part_place place) {
+	if (!field_given(array)) {
+		return 0;
+	}
+	return json_type(array->value) == JSON_ARRAY ? read_parts(array, reader, place)
+						     : field_wrong_type(array, "an array of parts");
+}
+
+static int read_reasoning(const struct field *object, const struct reader *reader) {
+	static const char *const names[] = {"type",          "id", "summary", "content", "encrypted_content", "status",
+					    ITEM_RESPONSE_ID};
+	if (field_object(object, "an object", names, COUNT(names)) != 0 || read_id(object, reader->item) != 0 ||
+	    read_status(object, reader->item) != 0) {
+		return -1;
+	}
+	struct field summary = field_member(object, "summary");
+	struct field content = field_member(object, "content");
+	struct field encrypted = field_member(object, "encrypted_content");
+	if (!field_given(&summary)) {
+		return field_missing(&summary, "an array, [] for none");
+	}
+	if (read_thoughts(&summary, reader, PLACE_SUMMARY) != 0 ||
+	    read_thoughts(&content, reader, PLACE_REASONING) != 0) {
+		return -1;
+	}
+	return field_given(&encrypted) ? read_string_part(&encrypted, reader->item, PART_ENCRYPTED, ENCRYPTED_MAX) : 0;
+}
+
+static int read_compaction(const struct field *object, const struct reader *reader) {
+	static const char *const names[] = {"type", "id", "encrypted_content", ITEM_RESPONSE_ID};
+	struct field encrypted = field_member(object, "encrypted_content");
+	return field_object(object, "an object", names, COUNT(names)) != 0 || read_id(object, reader->item) != 0 ||
+			       read_string_part(&encrypted, reader->item, PART_ENCRYPTED, ENCRYPTED_MAX) != 0
+		       ? -1
+		       : 0;
+}
+
+static int read_reference(const struct field *object, const struct reader *reader) {
+	static const char *const names[] = {"type", "id", ITEM_RESPONSE_ID};
+	struct field id = field_member(object, "id");
+	if (field_object(object, "an object", names, COUNT(names)) != 0) {
+		return -1;
+	}
+	return field_given(&id) ? read_id(object, reader->item) : field_missing(&id, "the id of a stored item");
+}
+
+static bool is_extension_type(struct str type) {
+	size_t colon;
+	return str_find_char(type, ':', &colon) == 0 && colon > 0 && colon + 1 < type.length;
+}
+
+/* Kept as it came; only an id is added when it has none. */
+static int read_extension(const struct field *object, const struct reader *reader) {
+	struct item *item = reader->item;
+	if (read_id(object, item) != 0) {
+		return -1;
+	}
+	struct field id = field_member(object, "id");
+	bool has_id = field_given(&id);
+	if (!has_id && !reader->stored) {
+		id_make(item->id, item_id_prefix(ITEM_EXTENSION), reader->now_ms);
+	}
+	struct buf whole = BUF_INIT;
+	struct json_writer w = json_writer(&whole);
+	jw_object(&w);
+	for (const struct json *member = json_first(object->value); member; member = json_next(member)) {
+		struct str key = json_key(member);
+		if (str_is(key, ITEM_RESPONSE_ID) || (!has_id && str_is(key, "id"))) {
+			continue;
+		}
+		jw_key_str(&w, key);
+		/* An empty raw value sees to the comma behind it. */
+		jw_raw(&w, STR_NONE);
+		json_print(member, &whole);
+	}
+	if (!has_id) {
+		jw_key(&w, "id");
+		jw_text(&w, item->id);
+	}
+	jw_object_end(&w);
+	bool added = !whole.failed && item_add_part(item, PART_JSON, buf_str(&whole));
+	buf_free(&whole);
+	return added ? 0 : field_no_memory(object);
+}
+
+/* --- which kind ----------------------------------------------------------------------------------------------------- */
+
+static int (*const readers[])(const struct field *object, const struct reader *reader) = {
+	[ITEM_MESSAGE] = read_message,
+	[ITEM_FUNCTION_CALL] = read_call,
+	[ITEM_FUNCTION_CALL_OUTPUT] = read_call_output,
+	[ITEM_REASONING] = read_reasoning,
+	[ITEM_COMPACTION] = read_compaction,
+	[ITEM_REFERENCE] = read_reference,
+	[ITEM_EXTENSION] = read_extension,
+};
+
+/* Of OpenAI's API: tools that run in its service, or on the client's machine in a form of its own. */
+static const char *const refused[] = {"custom_tool_call",
+				      "custom_tool_call_output",
+				      "computer_call",
+				      "computer_call_output",
+				      "file_search_call",
+				      "web_search_call",
+				      "code_interpreter_call",
+				      "image_generation_call",
+				      "local_shell_call",
+				      "local_shell_call_output",
+				      "shell_call",
+				      "shell_call_output",
+				      "apply_patch_call",
+				      "apply_patch_call_output",
+				      "mcp_list_tools",
+				      "mcp_approval_request",
+				      "mcp_approval_response",
+				      "mcp_call"};
+
+/* The kind of an element that names none: ItemReferenceParam may leave its type out, and messages do
+ * (EasyInputMessage). Their other members tell them apart. */
+static enum item_kind implied_kind(const struct json *object) {
+	return json_get(object, "id") && !json_get(object, "role") && !json_get(object, "content") ? ITEM_REFERENCE
+												   : ITEM_MESSAGE;
+}
+
+static int find_kind(const struct field *object, enum item_kind *kind) {
+	struct field type = field_member(object, "type");
+	struct str name;
+	if (!field_given(&type)) {
+		*kind = implied_kind(object->value);
+		return 0;
+	}
+	if (field_string(&type, &name) != 0) {
+		return -1;
+	}
+	for (size_t i = 0; i < COUNT(readers); i++) {
+		const char *known = item_kind_name((enum item_kind)i);
+		if (known ? str_is(name, known) : is_extension_type(name)) {
+			*kind = (enum item_kind)i;
+			return 0;
+		}
+	}
+	for (size_t i = 0; i < COUNT(refused); i++) {
+		if (str_is(name, refused[i])) {
+			return api_error_set(type.error, API_UNSUPPORTED, type.path,
+					     "%s \"%s\" is not supported; leave the item out", type.path, refused[i]);
+		}
+	}
+	return field_wrong_value(&type, "\"message\", \"function_call\", \"function_call_output\", \"reasoning\", "
+					"\"compaction\", \"item_reference\" or \"vendor:name\"");
+}
+
+static int read_item(const struct field *object, const struct reader *reader) {
+	enum item_kind kind;
+	if (find_kind(object, &kind) != 0) {
+		return -1;
+	}
+	reader->item->kind = kind;
+	reader->item->status = ITEM_COMPLETED;
+	return readers[kind](object, reader);
+}
+
+/* --- entry ---------------------------------------------------------------------------------------------------------- */
+
+int item_read(const struct json *json, const char *param, int64_t now_ms, struct item *item, struct api_error *error) {
+	struct item made = {0};
+	struct field object = field_root(param, json, error);
+	struct reader reader = {.item = &made, .now_ms = now_ms};
+	if (json_type(json) != JSON_OBJECT) {
+		return field_wrong_type(&object, "an object: a message with role and content, or another item");
+	}
+	if (read_item(&object, &reader) != 0) {
+		item_free(&made);
+		return -1;
 	}
 	if (!made.id[0]) {
-		id_make(made.id, "msg", now_ms);
+		id_make(made.id, item_id_prefix(made.kind), now_ms);
 	}
 	*item = made;
 	return 0;
-
-fail_made:
-	item_free(&made);
-	return -1;
 }
 
 int item_read_stored(struct str text, struct item *item, struct err *err) {
 	struct err parse = {0};
-	struct json *json = json_parse(text, &parse);
+	struct json *json = json_parse_stored(text, &parse);
 	if (!json) {
 		return parse.code == ERR_MEMORY ? err_set(err, ERR_MEMORY, "out of memory while reading an item")
 						: err_set(err, ERR_CORRUPT, "a stored item is not JSON");
 	}
 	struct item made = {0};
 	struct api_error error = {0};
-	int result = json_type(json) == JSON_OBJECT ? read_kind(&(struct context){"", &made, &error}, json)
+	struct field object = field_root("", json, &error);
+	struct reader reader = {.item = &made, .stored = true};
+	int result = json_type(json) == JSON_OBJECT ? read_item(&object, &reader)
 						    : api_error_set(&error, API_INVALID_TYPE, NULL, NULL);
 	if (result == 0 && !made.id[0]) {
 		result = api_error_set(&error, API_MISSING_FIELD, "id", NULL);

@@ -94,7 +94,7 @@ static void write_message(struct json_writer *w, const struct item *item, const 
 	write_parts(w, "content", shown, in_content);
 	if (item->phase != PHASE_NONE) {
 		jw_key(w, "phase");
-		jw_text(w, item_phase_name(item->phase));
+		jw_text(w, item_phase_names[item->phase]);
 	}
 }
 

@@ -15,27 +15,49 @@ int request_read_key(struct str text, const char *param, char key[static REQUEST
 	return 0;
 }
 
-static void write_item(struct json_writer *w, const struct item *item) {
-	jw_object(w);
-	jw_key(w, "role");
-	jw_text(w, item_role_name(item->role));
-	jw_key(w, "content");
-	jw_array(w);
-	for (size_t i = 0; i < item->part_count; i++) {
-		jw_str(w, (struct str){item->parts[i].text, item->parts[i].length});
+/* An extension without its id, which may have been made here. */
+static void write_extension(struct buf *out, const struct part *whole) {
+	struct err err = {0};
+	struct json *json = json_parse_stored((struct str){whole->text, whole->length}, &err);
+	struct json_writer w = json_writer(out);
+	/* Only for want of memory: what is in an extension was read from JSON. */
+	out->failed = out->failed || !json;
+	jw_object(&w);
+	for (const struct json *member = json_first(json); member; member = json_next(member)) {
+		if (!str_is(json_key(member), "id")) {
+			jw_key_str(&w, json_key(member));
+			/* An empty raw value sees to the comma behind it. */
+			jw_raw(&w, STR_NONE);
+			json_print(member, out);
+		}
 	}
-	jw_array_end(w);
-	jw_object_end(w);
+	jw_object_end(&w);
+	json_free(&json);
+}
+
+static void write_item(struct json_writer *w, const struct item *item) {
+	jw_raw(w, STR_NONE);
+	if (item->kind == ITEM_EXTENSION) {
+		write_extension(w->out, &item->parts[0]);
+		return;
+	}
+	struct item shown = *item;
+	if (item->kind != ITEM_REFERENCE) {
+		shown.id[0] = '\0';
+	}
+	item_write(w->out, &shown);
 }
 
 void request_write_asked(struct buf *out, const struct request *request) {
 	struct json_writer w = json_writer(out);
 	jw_array(&w);
 	jw_text(&w, request->previous_response_id);
+	jw_text(&w, request->conversation);
 	jw_bool(&w, request->prepare_only);
 	for (size_t i = 0; i < request->input.count; i++) {
 		write_item(&w, &request->input.items[i]);
 	}
+	jw_text(&w, request->settings.chat_members);
 	jw_array_end(&w);
 	request_settings_write(out, &request->settings);
 }

@@ -1,6 +1,8 @@
 #include "checkpoint.h"
 
 #include "base/map.h"
+#include "base/mem.h"
+#include "base/str.h"
 #include "response.h"
 
 /* Once when it falls behind and once when it has caught up, however often it was tried in between. */
@@ -29,21 +31,75 @@ static void on_kept(void *owner, const struct err *err) {
 	tell(r, err);
 }
 
-/* What one more event would have to be behind. */
-static struct str text_since(const struct event_log *log, uint32_t first) {
-	uint32_t start = first ? log->entries[first - 1].end : 0;
-	return (struct str){log->text.data + start, log->entries[log->count - 1].end - start};
+/* What came of one item since the last checkpoint: all of its parts, each with its new text alone. What is no text of the
+ * model's comes with the end of the item. */
+static int take_piece(const struct response *r, uint32_t index, bool ends, struct item *piece) {
+	const struct item *item = &r->output.items.items[index];
+	struct item made = *item;
+	made.parts = NULL;
+	made.part_count = 0;
+	for (size_t p = 0; p < item->part_count; p++) {
+		const struct part *part = &item->parts[p];
+		const struct event_entry of = {.item = (uint16_t)index, .part = (uint8_t)p};
+		bool streams = part->kind != PART_ENCRYPTED;
+		struct part *taken = !streams && !ends ? NULL : item_add_part(&made, part->kind, STR(""));
+		if (!taken || (streams ? event_log_collect(&r->output.events, r->kept_events, of, taken)
+				       : part_append(taken, (struct str){part->text, part->length}))) {
+			item_free(&made);
+			return -1;
+		}
+	}
+	*piece = made;
+	return 0;
+}
+
+struct pieces {
+	struct conversation_piece *list;
+	size_t count;
+};
+
+static void pieces_free(struct pieces *pieces) {
+	for (size_t i = 0; i < pieces->count; i++) {
+		item_free(&pieces->list[i].item);
+	}
+	mem_free(pieces->list);
+}
+
+/* Of every item that an event since then is of. */
+static int take_pieces(const struct response *r, struct pieces *pieces) {
+	const struct event_log *events = &r->output.events;
+	const size_t count = r->output.items.count;
+	uint8_t *touched = mem_zarray(count + 1, sizeof *touched);
+	pieces->list = mem_zarray(count + 1, sizeof *pieces->list);
+	int result = touched && pieces->list ? 0 : -1;
+	for (uint32_t i = r->kept_events; result == 0 && i < events->count; i++) {
+		const struct event_entry *entry = &events->entries[i];
+		if (entry->kind != EVENT_CREATED && entry->kind != EVENT_IN_PROGRESS && entry->item < count) {
+			touched[entry->item] |= entry->kind == EVENT_ITEM_DONE ? 3 : 1;
+		}
+	}
+	for (uint32_t i = 0; result == 0 && i < count; i++) {
+		struct conversation_piece *piece = &pieces->list[pieces->count];
+		if (touched[i]) {
+			piece->index = i;
+			result = take_piece(r, i, touched[i] & 2, &piece->item);
+			pieces->count += result == 0;
+		}
+	}
+	mem_free(touched);
+	return result;
 }
 
 static void keep(struct response *r) {
 	struct buf events = BUF_INIT;
-	event_log_encode(&r->events, r->kept_events, &events);
-	if (!events.failed) {
+	struct pieces pieces = {0};
+	event_log_encode(&r->output.events, r->kept_events, &events);
+	if (take_pieces(r, &pieces) == 0 && !events.failed) {
 		const struct conversation_segment segment = {
 			.response_id = r->id,
 			.number = r->segments,
-			.item_id = r->item_id,
-			.text = text_since(&r->events, r->kept_events),
+			.pieces = pieces.list,
+			.piece_count = pieces.count,
 			.events = buf_str(&events),
 		};
 		r->checkpoint = conversation_checkpoint(r->conversation, &segment, on_kept, r);
@@ -51,8 +107,9 @@ static void keep(struct response *r) {
 	if (r->checkpoint) {
 		r->segments++;
 		r->kept_before = r->kept_events;
-		r->kept_events = r->events.count;
+		r->kept_events = r->output.events.count;
 	}
+	pieces_free(&pieces);
 	buf_free(&events);
 }
 
@@ -62,7 +119,7 @@ void checkpoint_all(struct registry *registry) {
 	while (map_next(registry->live, &position, NULL, &live)) {
 		struct response *r = live;
 		if (r->state == STATE_STREAMING && r->settings.store && r->shown && !r->checkpoint &&
-		    r->events.count > r->kept_events) {
+		    r->output.events.count > r->kept_events) {
 			keep(r);
 		}
 	}

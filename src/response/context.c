@@ -1,89 +1,372 @@
 #include "context.h"
 
-#include "base/mem.h"
+#include <stdio.h>
+#include <string.h>
 
-struct size {
-	size_t messages;
-	size_t joined;
+#include "base/mem.h"
+#include "context_size.h"
+#include "proto/file.h"
+#include "upstream/client.h"
+
+#define PARAM_SIZE sizeof((struct api_error){0}.param)
+#define SUMMARY "Summary of the conversation so far:\n\n"
+
+/* Where an item stands: for what is said about it. */
+struct place {
+	bool is_input; /* of this request, as its element `index` */
+	size_t index;
 };
 
-static struct chat_part *only(struct context *context, struct str text) {
-	struct chat_part *part = &context->parts[context->part_count++];
-	part->text = text;
-	return part;
-}
+struct walk {
+	struct context *context;
+	const struct context_source *source;
+	struct api_error *error;
+	struct chat_message *assistant; /* the message that the model's next items belong to; NULL: none yet */
+	const struct item *last_user;   /* reasoning from before it is of no use any more */
+	bool past_last_user;
+	bool turn_begins;
+};
 
-static void measure(struct size *size, const struct item_list *list) {
+/* --- memory --------------------------------------------------------------------------------------------------------- */
+
+struct need {
+	size_t items, parts;
+};
+
+static void measure(struct need *need, const struct item_list *list) {
 	for (size_t i = 0; i < list->count; i++) {
-		const struct item *item = &list->items[i];
-		size->messages++;
-		for (size_t p = 0; item->part_count > 1 && p < item->part_count; p++) {
-			size->joined += item->parts[p].length;
-		}
+		need->items++;
+		need->parts += list->items[i].part_count;
 	}
 }
 
-static struct str item_text(struct context *context, const struct item *item) {
-	if (item->part_count == 1) {
-		return (struct str){item->parts[0].text, item->parts[0].length};
+static int reserve(struct context *context, const struct context_source *source) {
+	struct need need = {.items = 1, .parts = 1};
+	measure(&need, source->input);
+	for (const struct turn *turn = source->parent; turn; turn = turn->parent) {
+		measure(&need, &turn->input);
+		measure(&need, &turn->output);
 	}
-	size_t start = context->joined.length;
-	item_append_text(item, &context->joined);
-	return (struct str){context->joined.data + start, context->joined.length - start};
-}
-
-/* Writes the list's messages so that they end before `at`; the new first place comes back. */
-static size_t place(struct context *context, const struct item_list *list, size_t at) {
-	for (size_t i = list->count; i-- > 0;) {
-		const struct item *item = &list->items[i];
-		context->messages[--at] = (struct chat_message){.role = item_role_name(item->role),
-								.parts = only(context, item_text(context, item)),
-								.part_count = 1};
-	}
-	return at;
-}
-
-int context_build(struct context *context, const char *instructions, const struct turn *parent,
-		  const struct item_list *input) {
-	struct size size = {.messages = instructions ? 1 : 0};
-	*context = (struct context){0};
-	measure(&size, input);
-	for (const struct turn *turn = parent; turn; turn = turn->parent) {
-		measure(&size, &turn->input);
-		measure(&size, &turn->output);
-	}
-	context->messages = mem_zarray(size.messages + 1, sizeof *context->messages);
-	context->parts = mem_zarray(size.messages + 1, sizeof *context->parts);
-	/* Reserved at once: the views into it must not move. */
-	if (!context->messages || !context->parts || (size.joined && !buf_reserve(&context->joined, size.joined))) {
-		context_free(context);
-		return -1;
-	}
-	size_t at = place(context, input, size.messages);
-	for (const struct turn *turn = parent; turn; turn = turn->parent) {
-		at = place(context, &turn->output, at);
-		at = place(context, &turn->input, at);
-	}
-	if (instructions) {
-		context->messages[0] = (struct chat_message){.role = item_role_name(ROLE_SYSTEM),
-							     .parts = only(context, str_of(instructions)),
-							     .part_count = 1};
-	}
-	context->count = size.messages;
-	return 0;
-}
-
-size_t context_size(const struct context *context) {
-	size_t size = 0;
-	for (size_t i = 0; i < context->count; i++) {
-		size += context->messages[i].parts[0].text.length;
-	}
-	return size;
+	context->all = mem_zarray(need.items, sizeof *context->all);
+	context->begins = mem_zarray(need.items, sizeof *context->begins);
+	context->parts = mem_zarray(need.parts, sizeof *context->parts);
+	context->calls = mem_zarray(need.items, sizeof *context->calls);
+	context->owned = mem_zarray(need.parts, sizeof *context->owned);
+	context->messages = context->all;
+	return context->all && context->begins && context->parts && context->calls && context->owned ? 0 : -1;
 }
 
 void context_free(struct context *context) {
-	mem_free(context->messages);
+	for (size_t i = 0; i < context->owned_count; i++) {
+		mem_free(context->owned[i]);
+	}
+	mem_free(context->all);
+	mem_free(context->begins);
 	mem_free(context->parts);
-	buf_free(&context->joined);
+	mem_free(context->calls);
+	mem_free(context->owned);
 	*context = (struct context){0};
+}
+
+/* --- building ------------------------------------------------------------------------------------------------------- */
+
+static int no_memory(const struct walk *walk) {
+	return api_error_set(walk->error, API_OVERLOADED, NULL, NULL);
+}
+
+static struct chat_message *add_message(struct walk *walk, const char *role) {
+	struct context *context = walk->context;
+	context->begins[context->count] = walk->turn_begins;
+	walk->turn_begins = false;
+	struct chat_message *message = &context->all[context->count++];
+	message->role = role;
+	message->parts = &context->parts[context->part_count];
+	message->calls = &context->calls[context->call_count];
+	walk->assistant = strcmp(role, "assistant") == 0 ? message : NULL;
+	return message;
+}
+
+static struct chat_part *add_part(struct walk *walk, struct chat_message *message, enum chat_part_kind kind,
+				  struct str text) {
+	struct chat_part *part = &walk->context->parts[walk->context->part_count++];
+	*part = (struct chat_part){.kind = kind, .text = text};
+	message->part_count++;
+	return part;
+}
+
+/* Keeps a text that was made for the messages. -1 when memory is out. */
+static int own(struct walk *walk, struct buf *text, struct str *kept) {
+	size_t length = text->length;
+	char *taken = buf_take_text(text);
+	if (!taken) {
+		return no_memory(walk);
+	}
+	walk->context->owned[walk->context->owned_count++] = taken;
+	*kept = (struct str){taken, length};
+	return 0;
+}
+
+/* "input[2].content[0]", or the field through which an earlier turn's item came. */
+static void name_place(const struct place *place, const char *below, size_t index, char param[static PARAM_SIZE]) {
+	if (!place->is_input) {
+		snprintf(param, PARAM_SIZE, "previous_response_id");
+	} else {
+		snprintf(param, PARAM_SIZE, "input[%zu].%s[%zu]", place->index, below, index);
+	}
+}
+
+static int require(struct walk *walk, uint32_t ability, const char *param) {
+	static const struct {
+		uint32_t bit;
+		const char *what;
+	} abilities[] = {{UPSTREAM_CAN_IMAGES, "images"}, {UPSTREAM_CAN_FILES, "files that are not text"}};
+	walk->context->needs |= ability;
+	if (walk->source->can & ability) {
+		return 0;
+	}
+	const char *what = "this";
+	for (size_t i = 0; i < sizeof abilities / sizeof abilities[0]; i++) {
+		what = abilities[i].bit == ability ? abilities[i].what : what;
+	}
+	return api_error_set(walk->error, API_UNSUPPORTED, param,
+			     "The model does not take %s. Leave it out, or ask another model.", what);
+}
+
+/* Text files are shown as text: any model can read them. */
+static int add_file(struct walk *walk, struct chat_message *message, const struct part *part, const char *param) {
+	struct buf text = BUF_INIT;
+	struct str kept;
+	buf_printf(&text, "File %s:\n\n", part->filename ? part->filename : "without a name");
+	if (file_text(part, &text) == 0) {
+		if (own(walk, &text, &kept)) {
+			return -1;
+		}
+		add_part(walk, message, CHAT_PART_TEXT, kept);
+		return 0;
+	}
+	buf_free(&text);
+	struct chat_part *file = add_part(walk, message, CHAT_PART_FILE, (struct str){part->text, part->length});
+	file->filename = part->filename;
+	return require(walk, UPSTREAM_CAN_FILES, param);
+}
+
+static int add_content(struct walk *walk, struct chat_message *message, const struct part *part, const char *param) {
+	const struct str text = {part->text, part->length};
+	switch (part->kind) {
+	case PART_INPUT_IMAGE:
+		add_part(walk, message, CHAT_PART_IMAGE, text)->detail = part->detail;
+		return require(walk, UPSTREAM_CAN_IMAGES, param);
+	case PART_INPUT_VIDEO:
+		add_part(walk, message, CHAT_PART_VIDEO, text);
+		return require(walk, UPSTREAM_CAN_FILES, param);
+	case PART_INPUT_FILE:
+		return add_file(walk, message, part, param);
+	default:
+		/* A refusal too: few model servers know it as a kind of its own. */
+		add_part(walk, message, CHAT_PART_TEXT, text);
+		return 0;
+	}
+}
+
+static int add_contents(struct walk *walk, struct chat_message *message, const struct item *item,
+			const struct place *place) {
+	const char *below = item->kind == ITEM_MESSAGE ? "content" : "output";
+	for (size_t i = 0; i < item->part_count; i++) {
+		char param[PARAM_SIZE];
+		name_place(place, below, i, param);
+		if (add_content(walk, message, &item->parts[i], param)) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* --- items ---------------------------------------------------------------------------------------------------------- */
+
+static int add_item_message(struct walk *walk, const struct item *item, const struct place *place) {
+	struct chat_message *message = walk->assistant;
+	bool joins = item->role == ROLE_ASSISTANT && message && !message->part_count && !message->call_count;
+	if (!joins) {
+		message = add_message(walk, item_role_name(item->role));
+	}
+	walk->past_last_user = walk->past_last_user || item == walk->last_user;
+	return add_contents(walk, message, item, place);
+}
+
+/* One that was cut off in the middle was never made. */
+static int add_call(struct walk *walk, const struct item *item) {
+	const struct part *arguments = item_part(item, PART_ARGUMENTS);
+	if (item->status == ITEM_INCOMPLETE) {
+		return 0;
+	}
+	struct chat_message *message = walk->assistant ? walk->assistant : add_message(walk, "assistant");
+	walk->context->calls[walk->context->call_count++] =
+		(struct chat_call){item->call_id, item->name, {arguments->text, arguments->length}};
+	message->call_count++;
+	return 0;
+}
+
+static int add_output(struct walk *walk, const struct item *item, const struct place *place) {
+	struct chat_message *message = add_message(walk, "tool");
+	message->call_id = item->call_id;
+	return add_contents(walk, message, item, place);
+}
+
+static int unseal(struct walk *walk, const char *purpose, const struct part *part, const struct place *place,
+		  struct buf *text) {
+	const struct str blob = {part->text, part->length};
+	struct err err = {0};
+	if (conversation_open_blob(walk->source->conversations, walk->source->owner, purpose, blob, text, &err) == 0) {
+		return 0;
+	}
+	char param[PARAM_SIZE];
+	if (place->is_input) {
+		snprintf(param, sizeof param, "input[%zu].encrypted_content", place->index);
+	} else {
+		snprintf(param, sizeof param, "previous_response_id");
+	}
+	return err.code == ERR_MEMORY
+		       ? no_memory(walk)
+		       : api_error_set(
+				 walk->error, API_INVALID_VALUE, param,
+				 "%s was not made by this server for this user, or was changed; leave the item out.",
+				 param);
+}
+
+/* What the model thought since the user last spoke helps it to go on with its function calls. */
+static int add_reasoning(struct walk *walk, const struct item *item, const struct place *place) {
+	if (!walk->past_last_user || !(walk->source->can & UPSTREAM_CAN_REASONING)) {
+		return 0;
+	}
+	struct buf text = BUF_INIT;
+	const struct part *encrypted = item_part(item, PART_ENCRYPTED);
+	for (size_t i = 0; i < item->part_count; i++) {
+		if (item->parts[i].kind == PART_REASONING_TEXT) {
+			buf_append(&text, item->parts[i].text, item->parts[i].length);
+		}
+	}
+	if ((text.length == 0 && encrypted && unseal(walk, "reasoning", encrypted, place, &text)) ||
+	    (text.length == 0)) {
+		buf_free(&text);
+		return walk->error->code == API_OK ? 0 : -1;
+	}
+	return own(walk, &text, &add_message(walk, "assistant")->reasoning);
+}
+
+static int add_compaction(struct walk *walk, const struct item *item, const struct place *place) {
+	struct buf text = BUF_INIT;
+	struct str kept;
+	buf_append_text(&text, SUMMARY);
+	if (unseal(walk, "compaction", item_part(item, PART_ENCRYPTED), place, &text)) {
+		buf_free(&text);
+		return -1;
+	}
+	struct chat_message *message = add_message(walk, "user");
+	if (own(walk, &text, &kept)) {
+		return -1;
+	}
+	add_part(walk, message, CHAT_PART_TEXT, kept);
+	return 0;
+}
+
+static int add_item(struct walk *walk, const struct item *item, const struct place *place) {
+	switch (item->kind) {
+	case ITEM_MESSAGE:
+		return add_item_message(walk, item, place);
+	case ITEM_FUNCTION_CALL:
+		return add_call(walk, item);
+	case ITEM_FUNCTION_CALL_OUTPUT:
+		return add_output(walk, item, place);
+	case ITEM_REASONING:
+		return add_reasoning(walk, item, place);
+	case ITEM_COMPACTION:
+		return add_compaction(walk, item, place);
+	case ITEM_REFERENCE: /* what they stand for was put in their place */
+	case ITEM_EXTENSION:
+		break;
+	}
+	return 0;
+}
+
+static int add_list(struct walk *walk, const struct item_list *list, bool is_input) {
+	for (size_t i = 0; i < list->count; i++) {
+		const struct place place = {.is_input = is_input, .index = i};
+		if (add_item(walk, &list->items[i], &place)) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* --- turns ---------------------------------------------------------------------------------------------------------- */
+
+static const struct item *last_user_of(const struct item_list *list) {
+	for (size_t i = list->count; i-- > 0;) {
+		if (list->items[i].kind == ITEM_MESSAGE && list->items[i].role == ROLE_USER) {
+			return &list->items[i];
+		}
+	}
+	return NULL;
+}
+
+static const struct item *find_last_user(const struct context_source *source) {
+	const struct item *found = last_user_of(source->input);
+	for (const struct turn *turn = source->parent; !found && turn; turn = turn->parent) {
+		found = last_user_of(&turn->input);
+	}
+	return found;
+}
+
+/* The turns, oldest first. NULL when memory is out. */
+static const struct turn **list_turns(const struct turn *newest, size_t *count) {
+	*count = 0;
+	for (const struct turn *turn = newest; turn; turn = turn->parent) {
+		(*count)++;
+	}
+	const struct turn **turns = mem_zarray(*count + 1, sizeof *turns);
+	size_t at = *count;
+	for (const struct turn *turn = newest; turns && turn; turn = turn->parent) {
+		turns[--at] = turn;
+	}
+	return turns;
+}
+
+static int add_turns(struct walk *walk) {
+	size_t count = 0;
+	const struct turn **turns = list_turns(walk->source->parent, &count);
+	int result = turns ? 0 : no_memory(walk);
+	for (size_t i = 0; result == 0 && i < count; i++) {
+		walk->turn_begins = true;
+		result = add_list(walk, &turns[i]->input, false) || add_list(walk, &turns[i]->output, false) ? -1 : 0;
+	}
+	mem_free(turns);
+	walk->turn_begins = true;
+	return result == 0 ? add_list(walk, walk->source->input, true) : -1;
+}
+
+static int add_all(struct walk *walk) {
+	const char *instructions = walk->source->settings->instructions;
+	if (instructions) {
+		add_part(walk, add_message(walk, "system"), CHAT_PART_TEXT, str_of(instructions));
+	}
+	return add_turns(walk);
+}
+
+int context_build(struct context *context, const struct context_source *source, struct api_error *error) {
+	*context = (struct context){0};
+	*error = (struct api_error){0};
+	struct walk walk = {.context = context, .source = source, .error = error, .last_user = find_last_user(source)};
+	walk.past_last_user = !walk.last_user;
+	if (reserve(context, source)) {
+		no_memory(&walk);
+		goto fail;
+	}
+	if (add_all(&walk) || context_fit(context, source, error)) {
+		goto fail;
+	}
+	return 0;
+
+fail:
+	context_free(context);
+	return -1;
 }

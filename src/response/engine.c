@@ -149,6 +149,22 @@ static int choose_model(struct engine *engine, const char *asked, struct upstrea
 
 /* --- responses ------------------------------------------------------------------------------------------------------ */
 
+/* Nobody has to listen to them, so that nothing else bounds how many run. */
+static bool background_admits(const struct registry *registry, const char *owner, struct api_error *error) {
+	size_t position = 0;
+	size_t running = 0;
+	void *live = NULL;
+	while (map_next(registry->live, &position, NULL, &live)) {
+		const struct response *r = live;
+		running += r->settings.background && strcmp(r->owner, owner) == 0;
+	}
+	if (running < registry->max_unwatched) {
+		return true;
+	}
+	api_error_set(error, API_BACKGROUND_LIMIT, "background", NULL);
+	return false;
+}
+
 int engine_create(struct engine *engine, const struct engine_start *start, struct cursor *cursor,
 		  const struct cursor_sink *sink, void *owner, struct api_error *error) {
 	struct registry *registry = &engine->registry;
@@ -172,6 +188,9 @@ int engine_create(struct engine *engine, const struct engine_start *start, struc
 	size_t owed = start->request->settings.store ? map_count(registry->unsettled) : 0;
 	if (map_count(registry->live) + owed >= engine->max_live) {
 		api_error_set(error, API_OVERLOADED, NULL, NULL);
+		goto free_request;
+	}
+	if (start->request->settings.background && !background_admits(registry, start->owner, error)) {
 		goto free_request;
 	}
 	const struct response *parent = engine_find(engine, start->owner, str_of(start->request->previous_response_id));
@@ -253,11 +272,34 @@ struct response *engine_find(struct engine *engine, const char *owner, struct st
 	return response && strcmp(response->owner, owner) == 0 ? response : NULL;
 }
 
+/* The model was not asked yet, and won't be. False: it was, or this is no response that runs. */
+static bool stop_early(struct response *response, enum response_status status, const char *reason) {
+	if (response->state >= STATE_CONNECTING || response->state == STATE_READING) {
+		return false;
+	}
+	response->stopped = true;
+	response->stop_status = status;
+	str_copy_cut(response->reason, sizeof response->reason, str_of(reason));
+	return true;
+}
+
+int response_steer(struct response *response) {
+	if (response->replayed || response->state >= STATE_COMMITTING) {
+		return -1;
+	}
+	bool has_called = response->output.call_count > 0;
+	if (!stop_early(response, RESPONSE_INCOMPLETE, "steered") && !has_called) {
+		response_stop(response, RESPONSE_INCOMPLETE, "steered");
+	}
+	return 0;
+}
+
 void response_cancel(struct response *response) {
 	const struct clock *clock = response->deps->clock;
-	if (response->state < STATE_CONNECTING && response->state != STATE_READING) {
-		response->cancelled = true;
-	} else if (response->state == STATE_CONNECTING || response->state == STATE_STREAMING) {
+	if (stop_early(response, RESPONSE_CANCELLED, "cancelled")) {
+		return;
+	}
+	if (response->state == STATE_CONNECTING || response->state == STATE_STREAMING) {
 		struct histogram *histogram = response->registry->metrics.cancel;
 		int64_t asked_us = clock_monotonic_us(clock);
 		response_stop(response, RESPONSE_CANCELLED, "cancelled");

@@ -2,153 +2,193 @@
 
 #include "base/mem.h"
 
-#define ENCODING_VERSION 1
-/* Deltas leave this many places free, so that the events of the end never lack memory. */
-#define TAIL 5
-
 void event_log_free(struct event_log *log) {
 	mem_free(log->entries);
+	mem_free(log->side_ends);
 	buf_free(&log->text);
+	buf_free(&log->side);
 	*log = (struct event_log){0};
 }
 
-int event_log_add_text(struct event_log *log, struct str text) {
-	if (text.length > UINT32_MAX - log->text.length) {
-		return -1;
-	}
-	buf_append_str(&log->text, text);
-	return log->text.failed ? -1 : 0;
-}
+/* --- what waits for its event --------------------------------------------------------------------------------------- */
 
 static uint32_t last_end(const struct event_log *log) {
 	return log->count ? log->entries[log->count - 1].end : 0;
 }
 
-bool event_log_has_pending(const struct event_log *log) {
-	return log->text.length > last_end(log);
+static uint32_t last_side_end(const struct event_log *log) {
+	return log->count && log->side_ends ? log->side_ends[log->count - 1] : 0;
 }
 
-static int grow(struct event_log *log) {
+static int add(struct buf *to, struct str text) {
+	if (text.length > UINT32_MAX - to->length) {
+		return -1;
+	}
+	buf_append_str(to, text);
+	return to->failed ? -1 : 0;
+}
+
+int event_log_add_text(struct event_log *log, struct str text) {
+	return add(&log->text, text);
+}
+
+int event_log_add_side(struct event_log *log, struct str json) {
+	if (!log->side_ends) {
+		log->side_ends = mem_zarray(log->capacity ? log->capacity : 1, sizeof *log->side_ends);
+		if (!log->side_ends) {
+			return -1;
+		}
+	}
+	if (log->side.length > last_side_end(log) && add(&log->side, STR(","))) {
+		return -1;
+	}
+	return add(&log->side, json);
+}
+
+bool event_log_has_pending(const struct event_log *log) {
+	return log->text.length > last_end(log) || log->side.length > last_side_end(log);
+}
+
+/* --- appending ------------------------------------------------------------------------------------------------------ */
+
+static int reserve(struct event_log *log, uint32_t room) {
+	if (room <= log->capacity) {
+		return 0;
+	}
 	uint32_t capacity = log->capacity ? log->capacity * 2 : 16;
+	capacity = capacity < room ? room : capacity;
 	struct event_entry *entries = mem_realloc(log->entries, capacity * sizeof *entries);
 	if (!entries) {
 		return -1;
 	}
 	log->entries = entries;
+	if (log->side_ends) {
+		uint32_t *ends = mem_realloc(log->side_ends, capacity * sizeof *ends);
+		if (!ends) {
+			return -1;
+		}
+		log->side_ends = ends;
+	}
 	log->capacity = capacity;
 	return 0;
 }
 
-int event_log_append(struct event_log *log, enum event_kind kind, uint16_t item) {
-	uint32_t spare = kind == EVENT_DELTA ? TAIL : 0;
-	if (log->count + spare >= log->capacity && grow(log)) {
+/* What an event of this kind will want at the end of what it opens. */
+static uint32_t debt(enum event_kind kind) {
+	switch (kind) {
+	case EVENT_CREATED:
+		return 1; /* the terminal event */
+	case EVENT_ITEM_ADDED:
+	case EVENT_PART_ADDED:
+		return 2;
+	default:
+		return 0;
+	}
+}
+
+static bool is_end(enum event_kind kind) {
+	return kind == EVENT_DONE || kind == EVENT_PART_DONE || kind == EVENT_ITEM_DONE || kind == EVENT_TERMINAL;
+}
+
+int event_log_append(struct event_log *log, enum event_kind kind, uint32_t item, uint32_t part) {
+	uint32_t owed = log->owed + debt(kind);
+	if (is_end(kind) && owed) {
+		owed--;
+	}
+	if (reserve(log, log->count + 1 + owed)) {
 		return -1;
 	}
 	uint32_t end = kind == EVENT_DELTA ? (uint32_t)log->text.length : last_end(log);
-	log->entries[log->count++] = (struct event_entry){.end = end, .kind = (uint8_t)kind, .item = item};
+	if (log->side_ends) {
+		bool takes = kind == EVENT_DELTA || kind == EVENT_ANNOTATION;
+		log->side_ends[log->count] = takes ? (uint32_t)log->side.length : last_side_end(log);
+	}
+	log->entries[log->count++] =
+		(struct event_entry){.end = end, .kind = (uint8_t)kind, .part = (uint8_t)part, .item = (uint16_t)item};
+	log->owed = owed;
 	return 0;
 }
+
+/* --- reading -------------------------------------------------------------------------------------------------------- */
 
 struct str event_log_delta(const struct event_log *log, uint32_t sequence) {
 	uint32_t start = sequence ? log->entries[sequence - 1].end : 0;
 	return (struct str){log->text.data + start, log->entries[sequence].end - start};
 }
 
-struct str event_log_text(const struct event_log *log) {
-	return (struct str){log->text.data, last_end(log)};
+struct str event_log_side(const struct event_log *log, uint32_t sequence) {
+	if (!log->side_ends) {
+		return STR_NONE;
+	}
+	uint32_t start = sequence ? log->side_ends[sequence - 1] : 0;
+	return (struct str){log->side.data + start, log->side_ends[sequence] - start};
 }
 
-static void put_varint(struct buf *out, uint32_t value) {
-	while (value >= 0x80) {
-		buf_append_char(out, (char)(value | 0x80));
-		value >>= 7;
+uint32_t event_log_annotations_before(const struct event_log *log, uint32_t sequence) {
+	const struct event_entry *this = &log->entries[sequence];
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < sequence; i++) {
+		const struct event_entry *entry = &log->entries[i];
+		count += entry->kind == EVENT_ANNOTATION && entry->item == this->item && entry->part == this->part;
 	}
-	buf_append_char(out, (char)value);
+	return count;
 }
 
-static int get_varint(struct str *rest, uint32_t *value) {
-	uint64_t result = 0;
-	for (unsigned shift = 0; shift < 35; shift += 7) {
-		if (rest->length == 0) {
-			return -1;
-		}
-		uint8_t byte = (uint8_t)rest->data[0];
-		*rest = str_skip(*rest, 1);
-		result |= (uint64_t)(byte & 0x7f) << shift;
-		if (!(byte & 0x80)) {
-			*value = (uint32_t)result;
-			return result > UINT32_MAX ? -1 : 0;
-		}
-	}
-	return -1;
-}
+struct collected {
+	struct buf text, annotations, logprobs;
+};
 
-void event_log_encode(const struct event_log *log, uint32_t first, struct buf *out) {
-	if (first == 0) {
-		buf_append_char(out, ENCODING_VERSION);
-	}
-	for (uint32_t i = first; i < log->count; i++) {
-		buf_append_char(out, (char)log->entries[i].kind);
-		if (log->entries[i].kind == EVENT_DELTA) {
-			put_varint(out, (uint32_t)event_log_delta(log, i).length);
-		}
+static void add_element(struct buf *to, struct str json) {
+	if (json.length) {
+		buf_append(to, ",", to->length ? 1 : 0);
+		buf_append_str(to, json);
 	}
 }
 
-static int decode_entry(struct event_log *log, struct str *rest, struct str *text) {
-	uint8_t kind = (uint8_t)rest->data[0];
-	uint32_t length = 0;
-	*rest = str_skip(*rest, 1);
-	if (kind > EVENT_TERMINAL) {
+/* An empty buffer gives NULL. */
+static int take_elements(struct buf *from, char **out) {
+	*out = from->length ? buf_take_text(from) : NULL;
+	return from->failed ? -1 : 0;
+}
+
+static int take_collected(struct collected *collected, struct part *part) {
+	struct part made = *part;
+	made.length = collected->text.length;
+	bool failed = collected->text.failed || collected->annotations.failed || collected->logprobs.failed;
+	made.text = failed ? NULL : buf_take_text(&collected->text);
+	if (!made.text) {
 		return -1;
 	}
-	if (kind == EVENT_DELTA) {
-		if (get_varint(rest, &length) || length > text->length ||
-		    event_log_add_text(log, (struct str){text->data, length})) {
-			return -1;
-		}
-		*text = str_skip(*text, length);
-	}
-	return event_log_append(log, kind, 0);
+	take_elements(&collected->annotations, &made.annotations);
+	take_elements(&collected->logprobs, &made.logprobs);
+	mem_free(part->text);
+	mem_free(part->annotations);
+	mem_free(part->logprobs);
+	*part = made;
+	return 0;
 }
 
-int event_log_decode(struct event_log *log, struct str encoded, struct str text, struct err *err) {
-	struct event_log decoded = {0};
-	if (encoded.length == 0 || encoded.data[0] != ENCODING_VERSION) {
-		return err_set(err, ERR_CORRUPT, "event log of an unknown version");
-	}
-	struct str rest = str_skip(encoded, 1);
-	while (rest.length) {
-		if (decode_entry(&decoded, &rest, &text)) {
-			event_log_free(&decoded);
-			return err_set(err, ERR_CORRUPT, "event log does not fit its text at event %u", decoded.count);
+int event_log_collect(const struct event_log *log, uint32_t first, struct event_entry of, struct part *part) {
+	struct collected collected = {0};
+	for (uint32_t i = first; i < log->count; i++) {
+		const struct event_entry *entry = &log->entries[i];
+		if (entry->item != of.item || entry->part != of.part) {
+			continue;
+		}
+		if (entry->kind == EVENT_DELTA) {
+			buf_append_str(&collected.text, event_log_delta(log, i));
+			add_element(&collected.logprobs, event_log_side(log, i));
+		} else if (entry->kind == EVENT_ANNOTATION) {
+			add_element(&collected.annotations, event_log_side(log, i));
 		}
 	}
-	if (text.length) {
-		event_log_free(&decoded);
-		return err_set(err, ERR_CORRUPT, "event log ends %zu bytes before its text", text.length);
-	}
-	*log = decoded;
-	return 0;
+	int result = take_collected(&collected, part);
+	buf_free(&collected.text);
+	buf_free(&collected.annotations);
+	buf_free(&collected.logprobs);
+	return result;
 }
 
 bool event_log_ended(const struct event_log *log) {
 	return log->count && log->entries[log->count - 1].kind == EVENT_TERMINAL;
-}
-
-int event_log_close(struct event_log *log) {
-	static const enum event_kind start[] = {EVENT_CREATED, EVENT_IN_PROGRESS};
-	static const enum event_kind end[] = {EVENT_DONE, EVENT_PART_DONE, EVENT_ITEM_DONE};
-	enum event_kind last = log->count ? log->entries[log->count - 1].kind : EVENT_TERMINAL;
-	int result = 0;
-	if (event_log_ended(log)) {
-		return 0;
-	}
-	for (size_t i = log->count; i < 2; i++) {
-		result |= event_log_append(log, start[i], 0);
-	}
-	for (size_t i = 0; i < 3 && (last == EVENT_DELTA || last == EVENT_PART_ADDED); i++) {
-		result |= event_log_append(log, end[i], 0);
-	}
-	return result | event_log_append(log, EVENT_TERMINAL, 0);
 }

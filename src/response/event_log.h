@@ -13,6 +13,7 @@
 struct event_entry {
 	uint32_t end;
 	uint8_t kind;  /* enum event_kind */
+	uint8_t part;  /* index among the item's parts; 0 for events of no part */
 	uint16_t item; /* output index; 0 for events of the whole response */
 };
 
@@ -20,29 +21,45 @@ struct event_log {
 	struct event_entry *entries;
 	uint32_t count;
 	uint32_t capacity;
+	uint32_t owed; /* events of the end that are still to come: room for them is kept */
 	struct buf text;
+	/* What few answers have: logprobs of deltas, and annotations. JSON, in the order of arrival. */
+	struct buf side;
+	uint32_t *side_ends; /* of each entry; NULL while there is nothing beside the text */
 };
+
+#define EVENT_LOG_MAX_ITEMS 1024
+#define EVENT_LOG_MAX_PARTS 255
 
 void event_log_free(struct event_log *log);
 /* Text that belongs to the next delta; nothing is appended to the log yet. -1 when memory is out or 4 GiB are full. */
 int event_log_add_text(struct event_log *log, struct str text);
-/* Whether text waits for its delta. */
+/* The same for JSON beside it: the logprobs of the next delta (which a comma joins), or the next annotation. */
+int event_log_add_side(struct event_log *log, struct str json);
+/* Whether something waits for its event. */
 bool event_log_has_pending(const struct event_log *log);
-/* Appends an event; an EVENT_DELTA takes the waiting text. -1 when memory is out. */
-int event_log_append(struct event_log *log, enum event_kind kind, uint16_t item);
+/* Appends an event; an EVENT_DELTA takes the waiting text and what is beside it, an EVENT_ANNOTATION the latter. -1 when
+ * memory is out, which the events that end an item or the response never are once it was begun. */
+int event_log_append(struct event_log *log, enum event_kind kind, uint32_t item, uint32_t part);
 /* The text between two events' ends: of delta `sequence`. */
 struct str event_log_delta(const struct event_log *log, uint32_t sequence);
-/* All text so far. There is one text item in a response; with more, this takes an index. */
-struct str event_log_text(const struct event_log *log);
+/* What is beside it: a delta's logprobs, an annotation. */
+struct str event_log_side(const struct event_log *log, uint32_t sequence);
+/* How many annotations the part of this one had before it. */
+uint32_t event_log_annotations_before(const struct event_log *log, uint32_t sequence);
+/* Gives the part what the events from `first` on brought of it: text, annotations, logprobs; what it had is gone. -1 when
+ * memory is out; the part is as it was then. */
+int event_log_collect(const struct event_log *log, uint32_t first, struct event_entry of, struct part *part);
 
-/* The log from event `first` on, as it is stored beside the text, so that a response can be replayed with the same numbers:
- * version 1 (before event 0), then per event its kind, and for a delta the length of its text as a varint. */
+/* The log from event `first` on, as it is stored beside the items, so that a response can be replayed with the same numbers:
+ * version 2 (before event 0), then each event in 1 to 12 bytes; the usual delta takes 2. */
 void event_log_encode(const struct event_log *log, uint32_t first, struct buf *out);
 /* Whether its terminal event is there. */
 bool event_log_ended(const struct event_log *log);
-/* Appends what is missing of a log that a killed server left: the end of an open item, and the terminal event. */
-int event_log_close(struct event_log *log);
-/* Rebuilds it from that and the text; ERR_CORRUPT when they do not fit each other. */
-int event_log_decode(struct event_log *log, struct str encoded, struct str text, struct err *err);
+/* Appends what is missing of a log that a killed server left: the ends of open items, and the terminal event. */
+int event_log_close(struct event_log *log, const struct item *items, size_t count);
+/* Rebuilds it from that and the items; ERR_CORRUPT when they do not fit each other. Reads version 1 too, which knew one text. */
+int event_log_decode(struct event_log *log, struct str encoded, const struct item *items, size_t count,
+		     struct err *err);
 
 #endif

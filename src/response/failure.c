@@ -1,5 +1,7 @@
 #include "failure.h"
 
+#include <string.h>
+
 static enum api_error_code upstream_code(enum upstream_error error) {
 	switch (error) {
 	case UPSTREAM_RATE_LIMITED:
@@ -16,7 +18,27 @@ static enum api_error_code upstream_code(enum upstream_error error) {
 	}
 }
 
+/* llama.cpp, vLLM and OpenAI say it with different words. */
+static bool is_too_large(const struct upstream_outcome *outcome) {
+	static const char *const codes[] = {"context_length_exceeded", "exceed_context_size_error"};
+	static const char *const words[] = {"maximum context length", "exceeds the available context size",
+					    "context length"};
+	bool found = false;
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+		found = found || strcmp(outcome->code, codes[i]) == 0;
+	}
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		found = found || strstr(outcome->text, words[i]);
+	}
+	return outcome->error == UPSTREAM_REJECTED && found;
+}
+
 void failure_of_upstream(const struct upstream_outcome *outcome, struct api_error *error) {
+	if (is_too_large(outcome)) {
+		api_error_set(error, API_CONTEXT_TOO_LARGE, "input",
+			      "%s. truncation \"auto\" leaves the oldest turns out.", outcome->text);
+		return;
+	}
 	api_error_set(error, upstream_code(outcome->error), NULL, "%s (%s)", outcome->text,
 		      upstream_error_name(outcome->error));
 	error->retry_after_ms = outcome->retry_after_ms;
@@ -55,6 +77,21 @@ void failure_of_parent(const struct err *err, const char *parent, struct api_err
 	case ERR_CONFLICT:
 		api_error_set(error, API_PARENT_NOT_READY, field, "Previous response '%s' is still in progress.",
 			      parent);
+		return;
+	default:
+		failure_of_store(err, error);
+	}
+}
+
+void failure_of_conversation(const struct err *err, const char *conversation, struct api_error *error) {
+	switch (err->code) {
+	case ERR_NOT_FOUND:
+		api_error_set(error, API_CONVERSATION_NOT_FOUND, "conversation", "Conversation with id '%s' not found.",
+			      conversation);
+		return;
+	case ERR_CONFLICT:
+		api_error_set(error, API_CONVERSATION_LOCKED, "conversation",
+			      "A response is still in progress in conversation '%s'.", conversation);
 		return;
 	default:
 		failure_of_store(err, error);

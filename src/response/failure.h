@@ -11,6 +11,8 @@ void failure_of_upstream(const struct upstream_outcome *outcome, struct api_erro
 void failure_of_store(const struct err *err, struct api_error *error);
 /* Of a parent that could not be read. */
 void failure_of_parent(const struct err *err, const char *parent, struct api_error *error);
+/* Of a conversation that could not be gone on with. */
+void failure_of_conversation(const struct err *err, const char *conversation, struct api_error *error);
 /* Of a stored response that could not be read. */
 void failure_of_response(const struct err *err, struct api_error *error);
 /* Of a cursor that starts behind the last of `count` events. */

@@ -51,6 +51,23 @@ void response_set_conversation(struct response *r, struct conversation *conversa
 	str_copy_cut(r->conversation_id, sizeof r->conversation_id, str_of(conversation_id(conversation)));
 }
 
+/* So that a client that has nothing stored can bring the reasoning back, as include asks for. */
+static int seal_reasoning(void *owner, struct item *item) {
+	const struct response *r = owner;
+	const struct part *reasoning = item_part(item, PART_REASONING_TEXT);
+	struct buf blob = BUF_INIT;
+	if (item->kind != ITEM_REASONING || !reasoning || !r->settings.includes_encrypted) {
+		return 0;
+	}
+	int result = conversation_seal_blob(r->deps->conversations, r->owner, "reasoning",
+					    (struct str){reasoning->text, reasoning->length}, &blob);
+	if (result == 0 && !item_add_part(item, PART_ENCRYPTED, buf_str(&blob))) {
+		result = -1;
+	}
+	buf_free(&blob);
+	return result;
+}
+
 struct response *response_new(struct registry *registry, const struct engine_deps *deps,
 			      const struct engine_start *start, const struct upstream_model *model) {
 	struct response *r = mem_zalloc(sizeof *r);
@@ -66,14 +83,19 @@ struct response *response_new(struct registry *registry, const struct engine_dep
 	list_init(&r->cursors);
 	list_init(&r->untold);
 	id_make(r->id, "resp", r->created_ms);
-	id_make(r->item_id, "msg", r->created_ms);
+	output_init(&r->output);
+	r->output.now_ms = r->created_ms;
+	r->output.closing = seal_reasoning;
+	r->output.owner = r;
 	str_copy_cut(r->owner, sizeof r->owner, str_of(start->owner));
 	str_copy_cut(r->model, sizeof r->model, str_of(model->name));
 	r->can = model->can;
 	r->context_tokens = model->context;
 	memcpy(r->parent_id, start->request->previous_response_id, sizeof r->parent_id);
+	memcpy(r->continues, start->request->conversation, sizeof r->continues);
 	r->settings = start->request->settings;
 	r->prepare_only = start->request->prepare_only;
+	r->counts = start->request->counts;
 	r->input = start->request->input;
 	*start->request = (struct request){0};
 	r->parent = turn_hold(start->parent);
@@ -96,11 +118,11 @@ static void response_free(struct response *r) {
 	upstream_cancel(&r->call);
 	request_settings_free(&r->settings);
 	item_list_free(&r->input);
-	item_free(&r->output);
+	item_list_free(&r->so_far);
 	turn_release(&r->parent);
 	turn_release(&r->turn);
 	conversation_release(&r->conversation);
-	event_log_free(&r->events);
+	output_free(&r->output);
 	mem_free(r->error_message);
 	mem_free(r);
 }

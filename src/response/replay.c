@@ -7,28 +7,22 @@
 #include "failure.h"
 
 static int take_items(struct response *r, struct stored_response *stored) {
-	if (stored->output.count) {
-		str_copy_cut(r->item_id, sizeof r->item_id, str_of(stored->output.items[0].id));
-	}
 	r->turn = turn_new(NULL, r->id, &stored->input, &stored->output);
 	return r->turn ? 0 : -1;
 }
 
 static int take_events(struct response *r, const struct stored_response *stored, struct err *err) {
-	struct buf text = BUF_INIT;
-	for (size_t i = 0; i < stored->output.count; i++) {
-		item_append_text(&stored->output.items[i], &text);
+	const struct item_list *output = &stored->output;
+	struct event_log *events = &r->output.events;
+	/* Without events nothing of it was ever told, or an item of it was deleted. */
+	if (stored->events.length &&
+	    event_log_decode(events, buf_str(&stored->events), output->items, output->count, err)) {
+		return -1;
 	}
-	bool began = stored->events.length > 0;
-	int result = text.failed ? err_set(err, ERR_MEMORY, "no memory for a replay")
-		     : !began    ? 0
-				 : event_log_decode(&r->events, buf_str(&stored->events), buf_str(&text), err);
-	r->torn = !event_log_ended(&r->events);
-	if (result == 0 && event_log_close(&r->events)) {
-		result = err_set(err, ERR_MEMORY, "no memory for a replay");
-	}
-	buf_free(&text);
-	return result;
+	r->torn = !event_log_ended(events);
+	return event_log_close(events, output->items, output->count)
+		       ? err_set(err, ERR_MEMORY, "no memory for a replay")
+		       : 0;
 }
 
 static int take(struct response *r, struct stored_response *stored, struct err *err) {
@@ -79,12 +73,12 @@ static void refuse(struct response *r, const struct err *err) {
  * what was never stored, and still has to hear how it ended. */
 static void place_cursors(struct response *r) {
 	struct api_error error;
-	failure_past_the_end(r->events.count, &error);
+	failure_past_the_end(r->output.events.count, &error);
 	list_each(node, after, &r->cursors) {
 		struct cursor *cursor = container_of(node, struct cursor, link);
-		if (r->torn && cursor->next >= r->events.count) {
-			cursor->next = r->events.count - 1;
-		} else if (cursor->next > r->events.count) {
+		if (r->torn && cursor->next >= r->output.events.count) {
+			cursor->next = r->output.events.count - 1;
+		} else if (cursor->next > r->output.events.count) {
 			list_remove(&cursor->link);
 			cursor->response = NULL;
 			cursor->sink->refused(cursor, &error);
@@ -120,6 +114,7 @@ struct response *replay_start(struct registry *registry, const struct engine_dep
 	r->deps = deps;
 	r->settings.store = true;
 	r->replayed = true;
+	output_init(&r->output);
 	list_init(&r->cursors);
 	list_init(&r->untold);
 	str_copy_cut(r->id, sizeof r->id, str_of(id));

@@ -1,11 +1,12 @@
 #include "response.h"
 
+#include "ask.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "context.h"
 #include "failure.h"
 #include "followers.h"
 #include "idempotency.h"
+#include "references.h"
 #include "settle.h"
 
 static int64_t now_us(const struct response *r) {
@@ -51,13 +52,10 @@ static void refuse_for(struct response *r, enum api_error_code code, const char 
 }
 
 static void become_turn(struct response *r) {
-	struct item_list output = {0};
-	if (r->output.part_count && item_list_add(&output, &r->output)) {
-		return;
+	r->turn = turn_new(r->parent, r->id, &r->input, &r->output.items);
+	if (r->turn) {
+		turn_release(&r->parent);
 	}
-	r->turn = turn_new(r->parent, r->id, &r->input, &output);
-	item_list_free(&output);
-	turn_release(&r->parent);
 }
 
 /* No model was made to work, and perhaps one will be the next time: no answer that a repeat should get. */
@@ -70,11 +68,11 @@ static void end(struct response *r) {
 		return;
 	}
 	idempotency_settle(r, !is_stored(r) && !is_worth_asking_again(r));
-	event_log_append(&r->events, EVENT_TERMINAL, 0);
+	event_log_append(&r->output.events, EVENT_TERMINAL, 0, 0);
 	become_turn(r);
 	log_info(&r->log, "response ended", LOG_S("status", response_status_name(r->status)),
-		 LOG_S("reason", r->reason), LOG_S("model", r->model), LOG_I("events", r->events.count),
-		 LOG_I("bytes", r->events.text.length),
+		 LOG_S("reason", r->reason), LOG_S("model", r->model), LOG_I("events", r->output.events.count),
+		 LOG_I("bytes", r->output.events.text.length),
 		 LOG_I("input_tokens", r->usage.known ? r->usage.input_tokens : -1),
 		 LOG_I("output_tokens", r->usage.known ? r->usage.output_tokens : -1),
 		 LOG_I("ms", (now_us(r) - r->started_us) / 1000));
@@ -111,31 +109,20 @@ static int write_end(struct response *r) {
 	return r->finishing ? 0 : -1;
 }
 
-/* Closes the text item, if there is one, in the log and as an item. */
-static void close_item(struct response *r) {
-	if (r->state != STATE_STREAMING) {
-		return;
-	}
+/* Closes what is open, in the log and as items. */
+static void close_answer(struct response *r) {
 	enum item_status status = r->status == RESPONSE_COMPLETED ? ITEM_COMPLETED : ITEM_INCOMPLETE;
-	if (event_log_has_pending(&r->events)) {
-		event_log_append(&r->events, EVENT_DELTA, 0);
-	}
-	item_free(&r->output);
-	if (item_message(&r->output, ROLE_ASSISTANT, status, r->item_id, event_log_text(&r->events))) {
+	if (r->state == STATE_STREAMING && output_close(&r->output, status)) {
 		struct api_error error;
 		api_error_set(&error, API_OVERLOADED, NULL, NULL);
 		set_failure(r, &error);
-		return;
 	}
-	event_log_append(&r->events, EVENT_DONE, 0);
-	event_log_append(&r->events, EVENT_PART_DONE, 0);
-	event_log_append(&r->events, EVENT_ITEM_DONE, 0);
 }
 
 /* The upstream is through, whatever the cause; r->status says how. */
 static void commit(struct response *r) {
 	r->completed_ms = clock_wall_ms(r->deps->clock);
-	close_item(r);
+	close_answer(r);
 	if (!response_move(r, STATE_COMMITTING)) {
 		return;
 	}
@@ -186,44 +173,58 @@ static void fail(struct response *r, enum api_error_code code) {
 	commit(r);
 }
 
-static int open_item(struct response *r) {
-	if (event_log_append(&r->events, EVENT_ITEM_ADDED, 0) || event_log_append(&r->events, EVENT_PART_ADDED, 0)) {
-		return -1;
+/* Its bytes so far, and what would come on top. */
+static bool is_too_long(const struct response *r, const struct chat_delta *delta) {
+	const struct event_log *events = &r->output.events;
+	size_t max = r->registry->max_answer;
+	return max && events->text.length + events->side.length + delta->text.length + delta->logprobs.length > max;
+}
+
+/* Whether the model may make one more function call. If not, it is stopped: what it has said so far is what counts. */
+static bool admit_call(struct response *r, struct str name) {
+	const struct request_settings *settings = &r->settings;
+	size_t made = r->output.call_count;
+	if (!tool_choice_allows(&settings->tool_choice, name)) {
+		fail(r, API_TOOL_NOT_ALLOWED);
+		return false;
 	}
-	response_move(r, STATE_STREAMING);
-	return 0;
+	if (settings->has_max_tool_calls && made >= (size_t)settings->max_tool_calls) {
+		response_stop(r, RESPONSE_INCOMPLETE, "max_tool_calls");
+		return false;
+	}
+	if (settings->has_parallel_tool_calls && !settings->parallel_tool_calls && made > 0) {
+		response_stop(r, RESPONSE_COMPLETED, "");
+		return false;
+	}
+	return true;
 }
 
 static void on_delta(void *owner, const struct chat_delta *delta) {
 	struct response *r = owner;
-	struct str text = delta->text;
 	if (r->state == STATE_CONNECTING) {
 		histogram_observe_us(r->registry->metrics.first_text, now_us(r) - r->started_us);
-		if (open_item(r)) {
-			fail(r, API_OVERLOADED);
-			return;
-		}
+		response_move(r, STATE_STREAMING);
 	}
-	size_t max = r->registry->max_answer;
-	if (max && r->events.text.length + text.length > max) {
+	if (is_too_long(r, delta)) {
 		response_stop(r, RESPONSE_INCOMPLETE, "max_output_tokens");
 		return;
 	}
-	if (event_log_add_text(&r->events, text)) {
+	if (delta->kind == CHAT_DELTA_CALL && delta->call_begins && !admit_call(r, delta->call_name)) {
+		return;
+	}
+	if (output_add(&r->output, delta)) {
 		fail(r, API_OVERLOADED);
 	}
 }
 
 static void on_flush(void *owner) {
 	struct response *r = owner;
-	if (!event_log_has_pending(&r->events)) {
-		return;
-	}
-	if (event_log_append(&r->events, EVENT_DELTA, 0)) {
+	uint32_t before = r->output.events.count;
+	if (output_flush(&r->output)) {
 		fail(r, API_OVERLOADED);
 		return;
 	}
-	counter_add(r->registry->metrics.deltas, 1);
+	counter_add(r->registry->metrics.deltas, r->output.events.count - before);
 	response_notify(r);
 }
 
@@ -246,6 +247,8 @@ static void set_outcome(struct response *r, const struct upstream_outcome *outco
 		reason = "max_output_tokens";
 	} else if (outcome->finish == CHAT_FINISH_FILTER) {
 		reason = "content_filter";
+	} else if (outcome->finish == CHAT_FINISH_CUT) {
+		reason = upstream_error_name(UPSTREAM_CUT);
 	} else {
 		r->status = RESPONSE_COMPLETED;
 	}
@@ -270,9 +273,12 @@ static void on_finished(void *owner, const struct upstream_outcome *outcome) {
 	}
 	set_outcome(r, outcome);
 	/* An answer of no words is still a message. */
-	if (r->status == RESPONSE_COMPLETED && r->state == STATE_CONNECTING && open_item(r)) {
-		fail(r, API_OVERLOADED);
-		return;
+	if (r->status == RESPONSE_COMPLETED && r->state == STATE_CONNECTING) {
+		response_move(r, STATE_STREAMING);
+		if (output_open_message(&r->output)) {
+			fail(r, API_OVERLOADED);
+			return;
+		}
 	}
 	commit(r);
 }
@@ -281,38 +287,6 @@ static const struct upstream_sink sink = {.delta = on_delta, .flush = on_flush, 
 
 /* --- its start ------------------------------------------------------------------------------------------------------ */
 
-static int build_context(const struct response *r, struct context *context, struct err *err) {
-	if (context_build(context, r->settings.instructions, r->parent, &r->input)) {
-		return err_set(err, ERR_MEMORY, "no memory for the context");
-	}
-	if (r->registry->max_context && context_size(context) > r->registry->max_context) {
-		context_free(context);
-		return err_set(err, ERR_LIMIT, "the context is too large");
-	}
-	return 0;
-}
-
-static int ask_upstream(struct response *r, struct err *err) {
-	struct context context;
-	if (build_context(r, &context, err)) {
-		return -1;
-	}
-	struct chat_request request = {
-		.model = r->model,
-		.messages = context.messages,
-		.message_count = context.count,
-		.has_temperature = r->settings.has_temperature,
-		.temperature = r->settings.temperature,
-		.has_top_p = r->settings.has_top_p,
-		.top_p = r->settings.top_p,
-		.has_max_tokens = r->settings.has_max_output_tokens,
-		.max_tokens = r->settings.max_output_tokens,
-	};
-	r->call = upstream_start(r->deps->upstream, &request, &r->log, &sink, r, err);
-	context_free(&context);
-	return r->call ? 0 : -1;
-}
-
 /* A request with an idempotency key is billed once even if the server is killed between asking and writing: that it began
  * is durable before the upstream is asked, at the cost of that commit before the first token. What can be refused is
  * refused before that. */
@@ -320,21 +294,11 @@ static bool asks_late(const struct response *r) {
 	return r->idempotency && is_stored(r);
 }
 
-static int check_context(const struct response *r, struct err *err) {
-	struct context context;
-	if (build_context(r, &context, err)) {
-		return -1;
-	}
-	context_free(&context);
-	return 0;
-}
-
 static void on_begun(void *owner, const struct err *err) {
 	struct response *r = owner;
-	struct err ask_err = {.code = ERR_MEMORY};
+	struct api_error error;
 	r->beginning = NULL;
 	if (err) {
-		struct api_error error;
 		failure_of_store(err, &error);
 		if (err->code == ERR_OUTCOME_UNKNOWN) {
 			set_failure(r, &error);
@@ -353,9 +317,7 @@ static void on_begun(void *owner, const struct err *err) {
 		followers_enter(r);
 	}
 	response_hold(r);
-	if (asks_late(r) && r->state == STATE_CONNECTING && ask_upstream(r, &ask_err)) {
-		struct api_error error;
-		failure_of_store(&ask_err, &error);
+	if (asks_late(r) && r->state == STATE_CONNECTING && ask_start(r, &sink, &error)) {
 		set_failure(r, &error);
 		commit(r);
 	}
@@ -379,18 +341,39 @@ static int write_begin(struct response *r, struct err *err) {
 	return r->beginning ? 0 : -1;
 }
 
+static int count(struct response *r, struct api_error *error) {
+	r->usage.known = true;
+	return ask_count(r, &r->usage.input_tokens, error);
+}
+
+/* The upstream is asked, or, if it is to be asked later, can be. */
+static int ask(struct response *r, struct api_error *error) {
+	if (r->prepare_only || r->stopped) {
+		return r->counts ? count(r, error) : 0;
+	}
+	return asks_late(r) ? ask_check(r, error) : ask_start(r, &sink, error);
+}
+
+static int begin_log(struct response *r) {
+	struct event_log *events = &r->output.events;
+	return event_log_append(events, EVENT_CREATED, 0, 0) || event_log_append(events, EVENT_IN_PROGRESS, 0, 0) ? -1
+														  : 0;
+}
+
 /* Asks the upstream and writes the beginning, both at once; nothing is shown before the beginning is durable. With an
  * idempotency key one after the other. */
 static void connect_upstream(struct response *r) {
 	struct err err = {.code = ERR_MEMORY};
-	bool asks = !r->prepare_only && !r->cancelled;
+	struct api_error error = {0};
+	bool asks = !r->prepare_only && !r->stopped;
 	if (!response_move(r, STATE_CONNECTING)) {
 		return;
 	}
-	if (event_log_append(&r->events, EVENT_CREATED, 0) || event_log_append(&r->events, EVENT_IN_PROGRESS, 0) ||
-	    (asks && (asks_late(r) ? check_context(r, &err) : ask_upstream(r, &err))) ||
-	    (is_stored(r) && write_begin(r, &err))) {
-		struct api_error error;
+	if (ask(r, &error)) {
+		refuse(r, &error);
+		return;
+	}
+	if (begin_log(r) || (is_stored(r) && write_begin(r, &err))) {
 		failure_of_store(&err, &error);
 		refuse(r, &error);
 		return;
@@ -402,27 +385,80 @@ static void connect_upstream(struct response *r) {
 		}
 		return;
 	}
-	r->status = r->cancelled ? RESPONSE_CANCELLED : RESPONSE_COMPLETED;
-	str_copy_cut(r->reason, sizeof r->reason, str_of(r->cancelled ? "cancelled" : ""));
+	/* Prepared only, or stopped before the model was asked: r->reason says why. */
+	r->status = r->stopped ? r->stop_status : RESPONSE_COMPLETED;
 	commit(r);
+}
+
+static void find_references(struct response *r);
+
+static void on_reference(struct response *r, const struct api_error *error) {
+	if (error) {
+		refuse(r, error);
+	} else {
+		find_references(r);
+	}
+}
+
+/* The last thing that its input may lack. */
+static void find_references(struct response *r) {
+	struct api_error error;
+	int found = references_next(r, on_reference, &error);
+	if (found < 0) {
+		refuse(r, &error);
+	} else if (found > 0) {
+		connect_upstream(r);
+	} else if (r->state != STATE_LOADING) {
+		response_move(r, STATE_LOADING);
+	}
+}
+
+/* Of what is being loaded, somebody else's turn is under way: known here before the store knows of it. */
+static bool is_locked(const struct response *r, const struct conversation *conversation) {
+	size_t position = 0;
+	void *live = NULL;
+	while (r->continues[0] && map_next(r->registry->live, &position, NULL, &live)) {
+		const struct response *other = live;
+		if (other != r && other->conversation == conversation && !response_ended(other)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 static void on_context(void *owner, struct conversation *conversation, struct turn *turn, const struct err *err) {
 	struct response *r = owner;
+	const struct err locked = {.code = ERR_CONFLICT};
 	r->loading = NULL;
+	err = !err && is_locked(r, conversation) ? &locked : err;
 	if (err) {
 		struct api_error error;
-		failure_of_parent(err, r->parent_id, &error);
+		if (r->continues[0]) {
+			failure_of_conversation(err, r->continues, &error);
+		} else {
+			failure_of_parent(err, r->parent_id, &error);
+		}
+		turn_release(&turn);
+		conversation_release(&conversation);
 		refuse(r, &error);
 		return;
 	}
 	r->parent = turn;
+	if (turn) {
+		str_copy_cut(r->parent_id, sizeof r->parent_id, str_of(turn->response_id));
+	}
 	if (is_stored(r)) {
 		response_set_conversation(r, conversation);
 	} else {
 		conversation_release(&conversation);
 	}
-	connect_upstream(r);
+	find_references(r);
+}
+
+static struct conversation_op *load(struct response *r) {
+	struct conversations *conversations = r->deps->conversations;
+	return r->continues[0] ? conversation_load_latest(conversations, r->owner, r->continues, on_context, r)
+			       : conversation_load(conversations, r->owner, r->parent_id, on_context, r);
 }
 
 /* It is not the repeat of another. */
@@ -431,12 +467,12 @@ static void set_out(struct response *r) {
 		refuse(r, &r->failure);
 		return;
 	}
-	if (!r->parent_id[0] || r->parent) {
-		connect_upstream(r);
+	if (!r->continues[0] && (!r->parent_id[0] || r->parent)) {
+		find_references(r);
 		return;
 	}
 	response_move(r, STATE_LOADING);
-	r->loading = conversation_load(r->deps->conversations, r->owner, r->parent_id, on_context, r);
+	r->loading = load(r);
 	if (!r->loading) {
 		refuse_for(r, API_OVERLOADED, NULL);
 	}

@@ -3,7 +3,7 @@
 #define SLUICE_RESPONSE_RESPONSE_H
 
 #include "base/list.h"
-#include "event_log.h"
+#include "output.h"
 #include "registry.h"
 #include "response/engine.h"
 
@@ -33,7 +33,8 @@ struct response {
 	char id[ID_SIZE];
 	char owner[ID_SIZE];
 	char parent_id[ID_SIZE];
-	char item_id[ID_SIZE];
+	char continues[ID_SIZE]; /* the conversation that it goes on with, behind its latest response; "" for none */
+	size_t looked_at;        /* elements of the input that have been looked at for being references */
 	char model[REQUEST_MODEL_SIZE];
 	uint32_t can;            /* UPSTREAM_CAN_…: what the model's servers can */
 	uint32_t context_tokens; /* what the model takes and gives together; 0: not declared */
@@ -57,15 +58,18 @@ struct response {
 	struct list watch_link;
 
 	bool prepare_only; /* the model is not asked */
-	bool cancelled;    /* before the model was asked */
+	bool counts;       /* its usage says how many tokens the model would be shown */
+	bool stopped;      /* before the model was asked: it won't be, and ends so, for `reason` */
+	enum response_status stop_status;
 	struct conversation_op *loading, *beginning, *finishing;
-	struct conversation_op *checkpoint; /* under way */
-	uint32_t segments;                  /* handed to the store */
-	uint32_t kept_events, kept_before;  /* events in them, with and without the one under way */
-	int64_t behind_us;                  /* since when checkpoints fail; 0: they don't */
+	void (*referred)(struct response *response, const struct api_error *error); /* see references.h */
+	struct conversation_op *checkpoint;                                         /* under way */
+	uint32_t segments;                                                          /* handed to the store */
+	uint32_t kept_events, kept_before; /* events in them, with and without the one under way */
+	int64_t behind_us;                 /* since when checkpoints fail; 0: they don't */
 	struct upstream_call *call;
 
-	struct event_log events;
+	struct output output;
 	bool shown; /* that it began is durable: cursors may read */
 	struct list cursors;
 	struct list untold; /* cursors as well: those that a notice under way has yet to reach */
@@ -80,7 +84,7 @@ struct response {
 	char *error_message;
 	struct api_error failure; /* code API_OK while nothing failed */
 	struct response_usage usage;
-	struct item output;
+	struct item_list so_far; /* its output in mid-stream, for who asked last */
 };
 
 /* What a new one is made of. The request is emptied; of the model it takes name, abilities and context. */

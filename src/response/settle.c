@@ -7,7 +7,7 @@
 #define LOOK_MS 250
 
 struct conversation_entry settle_entry(const struct response *r) {
-	const struct item_list *output = r->turn ? &r->turn->output : NULL;
+	const struct item_list *output = response_output(r);
 	return (struct conversation_entry){
 		.response_id = r->id,
 		.parent_id = r->parent_id,
@@ -19,8 +19,8 @@ struct conversation_entry settle_entry(const struct response *r) {
 		.status = r->status,
 		.reason = r->reason,
 		.error_message = r->error_message ? r->error_message : "",
-		.output = output ? output->items : &r->output,
-		.output_count = output ? output->count : (r->output.part_count ? 1 : 0),
+		.output = output->items,
+		.output_count = output->count,
 		.usage = r->usage,
 		.frees_claim = r->frees_claim || r->state == STATE_REFUSED,
 	};
@@ -29,8 +29,8 @@ struct conversation_entry settle_entry(const struct response *r) {
 struct conversation_op *settle_write(struct response *r, settle_write_fn *write, conversation_written_fn *done) {
 	struct conversation_op *op = NULL;
 	struct buf encoded = BUF_INIT;
-	event_log_encode(&r->events, 0, &encoded);
-	if (r->events.entries[r->events.count - 1].kind != EVENT_TERMINAL) {
+	event_log_encode(&r->output.events, 0, &encoded);
+	if (r->output.events.entries[r->output.events.count - 1].kind != EVENT_TERMINAL) {
 		buf_append_char(&encoded, EVENT_TERMINAL);
 	}
 	if (!encoded.failed) {
@@ -95,15 +95,10 @@ static int close_log(struct response *r) {
 	if (response_ended(r) || r->state == STATE_COMMITTING) {
 		return 0;
 	}
-	if (event_log_has_pending(&r->events) && event_log_append(&r->events, EVENT_DELTA, 0)) {
+	if (r->state == STATE_STREAMING && output_close(&r->output, ITEM_INCOMPLETE)) {
 		return -1;
 	}
-	item_free(&r->output);
-	if (r->state == STATE_STREAMING &&
-	    item_message(&r->output, ROLE_ASSISTANT, ITEM_INCOMPLETE, r->item_id, event_log_text(&r->events))) {
-		return -1;
-	}
-	return event_log_close(&r->events);
+	return event_log_close(&r->output.events, r->output.items.items, r->output.items.count);
 }
 
 void settle_later(struct response *r, const struct err *err) {

@@ -28,6 +28,9 @@ static struct response *one_too_many(struct registry *registry, const char *owne
 
 void unwatched_add(struct response *r) {
 	struct registry *registry = r->registry;
+	if (r->settings.background) {
+		return; /* it was asked for without a watcher */
+	}
 	r->unwatched_us = clock_monotonic_us(r->deps->clock);
 	list_append(&registry->unwatched, &r->unwatched_link);
 	struct response *oldest = registry->unwatched_ms == 0 ? r : one_too_many(registry, r->owner);

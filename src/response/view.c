@@ -3,12 +3,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-/* While it streams, its output is the text so far. */
-static void refresh_output(struct response *r) {
-	if (r->state == STATE_STREAMING) {
-		item_free(&r->output);
-		item_message(&r->output, ROLE_ASSISTANT, ITEM_IN_PROGRESS, r->item_id, event_log_text(&r->events));
-	}
+const struct item_list *response_output(const struct response *r) {
+	return r->turn ? &r->turn->output : &r->output.items;
 }
 
 static void fill_view(const struct response *r, struct response_view *view) {
@@ -24,8 +20,8 @@ static void fill_view(const struct response *r, struct response_view *view) {
 		.incomplete_reason = r->reason,
 		.error_code = r->reason,
 		.error_message = r->error_message ? r->error_message : "",
-		.output = r->turn ? r->turn->output.items : &r->output,
-		.output_count = r->turn ? r->turn->output.count : (r->output.part_count ? 1 : 0),
+		.output = response_output(r)->items,
+		.output_count = response_output(r)->count,
 		.usage = r->usage,
 	};
 	if (!response_ended(r)) {
@@ -35,46 +31,65 @@ static void fill_view(const struct response *r, struct response_view *view) {
 }
 
 void response_view(struct response *response, struct response_view *view) {
-	refresh_output(response);
 	fill_view(response, view);
+	if (response->state == STATE_STREAMING) {
+		item_list_free(&response->so_far);
+		/* Without memory it shows what is whole. */
+		(void)output_snapshot(&response->output, &response->so_far);
+		view->output = response->so_far.items;
+		view->output_count = response->so_far.count;
+	}
 }
 
-static const struct item *output_item(const struct response *r) {
-	return r->turn && r->turn->output.count ? &r->turn->output.items[0] : &r->output;
+/* The part that an event is of; NULL for those of an item or of the response. */
+static const struct part *event_part(const struct response *r, const struct event_entry *entry) {
+	const struct item_list *output = response_output(r);
+	bool has_part = entry->item < output->count && entry->part < output->items[entry->item].part_count;
+	return has_part ? &output->items[entry->item].parts[entry->part] : NULL;
 }
 
 const char *view_event_name(const struct response *r, uint32_t sequence) {
-	return event_name(r->events.entries[sequence].kind, r->status, PART_OUTPUT_TEXT);
+	const struct event_entry *entry = &r->output.events.entries[sequence];
+	const struct part *part = event_part(r, entry);
+	return event_name(entry->kind, r->status, part ? part->kind : PART_OUTPUT_TEXT);
 }
 
 void view_write_event(struct response *r, uint32_t sequence, struct buf *out) {
-	const struct event_entry *entry = &r->events.entries[sequence];
-	const struct event_place place = {.sequence = sequence, .output_index = entry->item, .item_id = r->item_id};
-	const struct str text = event_log_text(&r->events);
-	const struct part part = {.kind = PART_OUTPUT_TEXT, .text = (char *)text.data, .length = text.length};
-	struct item opened = {.kind = ITEM_MESSAGE, .role = ROLE_ASSISTANT};
+	const struct event_log *events = &r->output.events;
+	const struct event_entry *entry = &events->entries[sequence];
+	const struct item_list *output = response_output(r);
+	const struct item *item = entry->item < output->count ? &output->items[entry->item] : NULL;
+	const struct event_place place = {.sequence = sequence,
+					  .output_index = entry->item,
+					  .content_index = entry->part,
+					  .item_id = item ? item->id : NULL};
+	struct event_delta delta;
 	struct response_view view;
-	str_copy_cut(opened.id, sizeof opened.id, str_of(r->item_id));
 	switch ((enum event_kind)entry->kind) {
 	case EVENT_DELTA:
-		event_write_delta(
-			out, &place,
-			&(struct event_delta){.part = PART_OUTPUT_TEXT, .text = event_log_delta(&r->events, sequence)});
+		delta = (struct event_delta){.part = item->parts[entry->part].kind,
+					     .text = event_log_delta(events, sequence),
+					     .logprobs = event_log_side(events, sequence)};
+		event_write_delta(out, &place, &delta);
 		break;
 	case EVENT_ITEM_ADDED:
-		event_write_item_added(out, &place, &opened);
+		event_write_item_added(out, &place, item);
 		break;
 	case EVENT_PART_ADDED:
-		event_write_part_added(out, &place, &part);
+		event_write_part_added(out, &place, &item->parts[entry->part]);
 		break;
 	case EVENT_DONE:
-		event_write_done(out, &place, &part);
+		event_write_done(out, &place, &item->parts[entry->part]);
 		break;
 	case EVENT_PART_DONE:
-		event_write_part_done(out, &place, &part);
+		event_write_part_done(out, &place, &item->parts[entry->part]);
 		break;
 	case EVENT_ITEM_DONE:
-		event_write_item_done(out, &place, output_item(r));
+		event_write_item_done(out, &place, item);
+		break;
+	case EVENT_ANNOTATION:
+		event_write_annotation(out, &place, event_log_annotations_before(events, sequence),
+				       event_log_side(events, sequence));
 		break;
 	case EVENT_CREATED:
 	case EVENT_IN_PROGRESS:
@@ -82,7 +97,6 @@ void view_write_event(struct response *r, uint32_t sequence, struct buf *out) {
 		fill_view(r, &view);
 		event_write_response(out, entry->kind, sequence, &view);
 		break;
-	case EVENT_ANNOTATION:
 	case EVENT_KIND_COUNT:
 		break;
 	}
@@ -104,6 +118,10 @@ const char *response_parent(const struct response *response) {
 
 const struct item_list *response_input(const struct response *response) {
 	return response->turn ? &response->turn->input : &response->input;
+}
+
+const struct request_settings *response_settings(const struct response *response) {
+	return &response->settings;
 }
 
 enum response_status response_status(const struct response *response) {

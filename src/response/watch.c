@@ -1,7 +1,7 @@
 #include "response.h"
 
 uint32_t response_shown(const struct response *r) {
-	return r->shown ? r->events.count : 0;
+	return r->shown ? r->output.events.count : 0;
 }
 
 bool response_over(const struct response *r) {

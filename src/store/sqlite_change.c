@@ -20,6 +20,7 @@ enum data_statement {
 	PUT_CREDENTIAL,
 	DELETE_THREAD,
 	DELETE_RESPONSE,
+	DELETE_RECORD,
 	DELETE_CREDENTIAL,
 	SWEEP,
 	PROBE,
@@ -49,13 +50,13 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 			 " reasoning_tokens = excluded.reasoning_tokens WHERE thread = excluded.thread",
 	/* The commitment is bytes 33 to 64 of every sealed record (SECURITY.md): kept beside it, so that a chain is
 	 * read without reading the texts. */
-	[PUT_RECORD] = "INSERT INTO record (thread, number, response, kind, created_ms, commitment, sealed)"
-		       " SELECT t.key, ?3, r.key, ?4, ?5, substr(?6, 33, 32), ?6"
+	[PUT_RECORD] = "INSERT INTO record (thread, number, response, kind, created_ms, commitment, sealed, item)"
+		       " SELECT t.key, ?3, r.key, ?4, ?5, substr(?6, 33, 32), ?6, nullif(?7, '')"
 		       " FROM thread t LEFT JOIN response r ON r.id = ?2 AND r.thread = t.key"
 		       " WHERE t.id = ?1 AND (?2 = '' OR r.key IS NOT NULL)"
 		       " ON CONFLICT (thread, number) DO UPDATE SET kind = excluded.kind,"
-		       " created_ms = excluded.created_ms, commitment = excluded.commitment, sealed = excluded.sealed"
-		       " WHERE response IS excluded.response",
+		       " created_ms = excluded.created_ms, commitment = excluded.commitment, sealed = excluded.sealed,"
+		       " item = excluded.item WHERE response IS excluded.response",
 	/* Not after the response's end: a checkpoint that comes late must not bring its segments back. */
 	[PUT_SEGMENT] = "INSERT INTO segment (response, number, kind, created_ms, sealed)"
 			" SELECT key, ?2, ?3, ?4, ?5 FROM response WHERE id = ?1 AND status = 'in_progress'"
@@ -81,6 +82,7 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 	[DELETE_THREAD] = "DELETE FROM thread WHERE id = ?1 AND owner = ?2",
 	[DELETE_RESPONSE] = "DELETE FROM response WHERE id = ?1"
 			    " AND EXISTS (SELECT 1 FROM thread WHERE key = response.thread AND owner = ?2)",
+	[DELETE_RECORD] = "DELETE FROM record WHERE thread = (SELECT key FROM thread WHERE id = ?1) AND number = ?2",
 	[DELETE_CREDENTIAL] = "DELETE FROM credential WHERE id = ?1",
 	[SWEEP] = "UPDATE response SET status = 'incomplete', reason = 'server_restart', completed_ms = ?1"
 		  " WHERE status IN ('in_progress', 'queued')",
@@ -195,7 +197,7 @@ static int put_record(struct sqlite_files *files, const struct store_record *r, 
 	int changed = sqlite_conn_run(&files->data, PUT_RECORD,
 				      SQL_VALUES(SQL_TEXT(r->thread), SQL_TEXT(r->response), SQL_INT(r->number),
 						 SQL_INT(r->kind), SQL_INT(r->created_ms),
-						 SQL_BLOB(r->sealed.data, r->sealed.length)),
+						 SQL_BLOB(r->sealed.data, r->sealed.length), SQL_TEXT(r->item)),
 				      err);
 	if (changed == 0) {
 		return err_set(err, ERR_CONFLICT, "the record's response is not there, or its number is taken");
@@ -280,6 +282,15 @@ static int delete_response(struct sqlite_files *files, const struct change_name 
 	return rows < 0 ? -1 : 0;
 }
 
+static int delete_record(struct sqlite_files *files, const struct change_place *place, struct err *err) {
+	int rows = sqlite_conn_run(&files->data, DELETE_RECORD,
+				   SQL_VALUES(SQL_TEXT(place->thread), SQL_INT(place->number)), err);
+	if (rows == 0) {
+		return err_set(err, ERR_CONFLICT, "the record went meanwhile");
+	}
+	return rows < 0 ? -1 : 0;
+}
+
 static int delete_credential(struct sqlite_files *files, const struct change *change, struct err *err) {
 	int rows = sqlite_conn_run(&files->data, DELETE_CREDENTIAL, SQL_VALUES(SQL_TEXT(change->name.id)), err);
 	if (rows == 0 && change->kind == CHANGE_CONSUME_CREDENTIAL) {
@@ -294,6 +305,8 @@ int sqlite_change_apply(struct sqlite_files *files, const struct change *change,
 		return delete_thread(files, &change->name, err);
 	case CHANGE_DELETE_RESPONSE:
 		return delete_response(files, &change->name, err);
+	case CHANGE_DELETE_RECORD:
+		return delete_record(files, &change->place, err);
 	case CHANGE_CONSUME_CREDENTIAL:
 	case CHANGE_DELETE_CREDENTIAL:
 		return delete_credential(files, change, err);

@@ -10,7 +10,8 @@
 #define RESPONSE_COLUMNS                                                                                               \
 	"r.key, r.id, r.parent, r.model, r.status, r.reason, r.created_ms, r.completed_ms, r.input_tokens,"            \
 	" r.cached_tokens, r.output_tokens, r.reasoning_tokens"
-#define RECORD_COLUMNS "m.number, m.kind, m.created_ms, m.sealed"
+#define RECORD_COLUMNS "m.number, m.kind, m.created_ms, m.sealed, coalesce(m.item, '')"
+#define SEGMENT_COLUMNS "m.number, m.kind, m.created_ms, m.sealed, ''"
 
 enum data_statement {
 	BEGIN,
@@ -25,6 +26,8 @@ enum data_statement {
 	SEGMENTS_OF_RESPONSE,
 	SEGMENTS_OF_THREAD,
 	FIRST_OF_KIND,
+	THREAD_OF_ITEM,
+	ITEM,
 	LINKS,
 	PLACE,
 	THREADS_NEWEST,
@@ -54,13 +57,19 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 	[RECORDS_OF_RESPONSE] = "SELECT " RECORD_COLUMNS ", ?2 FROM record m WHERE m.response = ?1 ORDER BY m.number",
 	[RECORDS_OF_THREAD] = "SELECT " RECORD_COLUMNS ", coalesce(r.id, '') FROM record m"
 			      " LEFT JOIN response r ON r.key = m.response WHERE m.thread = ?1 ORDER BY m.number",
-	[SEGMENTS_OF_RESPONSE] = "SELECT " RECORD_COLUMNS ", ?2 FROM segment m"
+	[SEGMENTS_OF_RESPONSE] = "SELECT " SEGMENT_COLUMNS ", ?2 FROM segment m"
 				 " WHERE m.response = ?1 ORDER BY m.number",
-	[SEGMENTS_OF_THREAD] = "SELECT " RECORD_COLUMNS ", r.id FROM response r CROSS JOIN segment m"
+	[SEGMENTS_OF_THREAD] = "SELECT " SEGMENT_COLUMNS ", r.id FROM response r CROSS JOIN segment m"
 			       " ON m.response = r.key WHERE r.thread = ?1 ORDER BY r.key, m.number",
 	[FIRST_OF_KIND] = "SELECT " RECORD_COLUMNS ", coalesce(r.id, '') FROM record m"
 			  " LEFT JOIN response r ON r.key = m.response WHERE m.thread = ?1 AND m.kind = ?2"
 			  " ORDER BY m.number LIMIT 1",
+	/* By the index of items and no other, hence CROSS and +: a thread may have many records. */
+	[THREAD_OF_ITEM] = "SELECT " THREAD_COLUMNS " FROM record m CROSS JOIN thread t ON t.key = m.thread"
+			   " WHERE m.item = ?1 AND t.owner = ?2 ORDER BY m.key DESC LIMIT 1",
+	[ITEM] = "SELECT " RECORD_COLUMNS ", coalesce(r.id, '') FROM record m"
+		 " LEFT JOIN response r ON r.key = m.response WHERE m.item = ?1 AND +m.thread = ?2"
+		 " ORDER BY m.key DESC LIMIT 1",
 	/* The index holds all that is asked for; the planner would rather have the order and read every row for it. */
 	[LINKS] = "SELECT number, commitment FROM record INDEXED BY record_links WHERE thread = ?1 ORDER BY number",
 	[PLACE] = "SELECT updated_ms FROM thread WHERE id = ?1 AND owner = ?2",
@@ -220,7 +229,8 @@ static int add_record(struct read *read, sqlite3_stmt *statement) {
 	m->kind = row_u32(&row, 1);
 	m->created_ms = row_int(&row, 2);
 	buf_append(&m->sealed, sqlite3_column_blob(statement, 3), (size_t)sqlite3_column_bytes(statement, 3));
-	row_text(&row, 4, m->response, sizeof m->response);
+	row_text(&row, 4, m->item, sizeof m->item);
+	row_text(&row, 5, m->response, sizeof m->response);
 	return m->sealed.failed ? no_memory(read) : row_end(&row, read->err, "record");
 }
 
@@ -334,7 +344,10 @@ static int read_links(struct read *read) {
 static int read_thread_row(struct read *read, enum data_statement which) {
 	int found = each(read, which, SQL_VALUES(SQL_TEXT(read->query->id), SQL_TEXT(read->query->owner)), add_thread);
 	if (found == 0) {
-		return err_set(read->err, ERR_NOT_FOUND, "no such %s", which == THREAD ? "thread" : "response");
+		return err_set(read->err, ERR_NOT_FOUND, "no such %s",
+			       which == THREAD           ? "thread"
+			       : which == THREAD_OF_ITEM ? "item"
+							 : "response");
 	}
 	return found < 0 ? -1 : read_deks(read);
 }
@@ -364,15 +377,38 @@ static int read_context(struct read *read) {
 	return each(read, LINE, SQL_VALUES(SQL_TEXT(read->query->id)), add_response_with_records);
 }
 
-static int read_chain(struct read *read) {
+static int read_latest(struct read *read) {
+	if (read_thread_row(read, THREAD) < 0 || read_links(read) < 0) {
+		return -1;
+	}
+	return each(read, LINE, SQL_VALUES(SQL_TEXT(last_thread(read)->last_response)), add_response_with_records);
+}
+
+/* The first record of each kind that the query names, of the thread read last. */
+static int read_kinds(struct read *read) {
+	const int64_t thread = read->thread_key;
+	for (size_t i = 0; i < STORE_QUERY_KINDS; i++) {
+		const uint32_t kind = read->query->record_kinds[i];
+		if (kind && each(read, FIRST_OF_KIND, SQL_VALUES(SQL_INT(thread), SQL_INT(kind)), add_record) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int read_responses(struct read *read) {
 	if (read_thread_row(read, THREAD) < 0 || read_links(read) < 0) {
 		return -1;
 	}
 	return each(read, RESPONSES_OF_THREAD, SQL_VALUES(SQL_INT(read->thread_key)), add_response);
 }
 
+static int read_chain(struct read *read) {
+	return read_responses(read) < 0 ? -1 : read_kinds(read);
+}
+
 static int read_thread(struct read *read) {
-	if (read_chain(read) < 0) {
+	if (read_responses(read) < 0) {
 		return -1;
 	}
 	const struct sqlite_value key = SQL_INT(read->thread_key);
@@ -386,18 +422,12 @@ static int take_place(struct read *read, sqlite3_stmt *statement) {
 	return 0;
 }
 
-static int add_thread_with_first(struct read *read, sqlite3_stmt *statement) {
+static int add_thread_with_kinds(struct read *read, sqlite3_stmt *statement) {
 	if (read->out->thread_count == read->query->limit) {
 		read->out->more = true;
 		return 0;
 	}
-	if (add_thread(read, statement) != 0 || read_deks(read) < 0) {
-		return -1;
-	}
-	return each(read, FIRST_OF_KIND, SQL_VALUES(SQL_INT(read->thread_key), SQL_INT(read->query->record_kind)),
-		    add_record) < 0
-		       ? -1
-		       : 0;
+	return add_thread(read, statement) != 0 || read_deks(read) < 0 ? -1 : read_kinds(read);
 }
 
 static int read_threads(struct read *read) {
@@ -417,7 +447,14 @@ static int read_threads(struct read *read) {
 	return each(read, query->ascending ? THREADS_OLDEST : THREADS_NEWEST,
 		    SQL_VALUES(SQL_TEXT(query->owner), SQL_INT(behind_ms), SQL_TEXT(behind),
 			       SQL_INT((int64_t)query->limit + 1)),
-		    add_thread_with_first);
+		    add_thread_with_kinds);
+}
+
+static int read_item(struct read *read) {
+	if (read_thread_row(read, THREAD_OF_ITEM) < 0) {
+		return -1;
+	}
+	return each(read, ITEM, SQL_VALUES(SQL_TEXT(read->query->id), SQL_INT(read->thread_key)), add_record);
 }
 
 static int read_idempotency(struct read *read) {
@@ -442,6 +479,10 @@ static int read_kind(struct read *read) {
 		return read_response(read);
 	case STORE_READ_CONTEXT:
 		return read_context(read);
+	case STORE_READ_LATEST:
+		return read_latest(read);
+	case STORE_READ_ITEM:
+		return read_item(read);
 	case STORE_READ_THREAD:
 		return read_thread(read);
 	case STORE_READ_HEAD:

@@ -107,6 +107,17 @@ int store_put_record(struct store_write *write, struct store_record *record) {
 	return put_sealed(write, CHANGE_PUT_RECORD, record);
 }
 
+int store_delete_record(struct store_write *write, const char *thread, uint32_t number) {
+	struct change *change = add(write, CHANGE_DELETE_RECORD);
+	if (!change) {
+		return -1;
+	}
+	write->deletes_data = true;
+	str_copy(change->place.thread, sizeof change->place.thread, str_of(thread));
+	change->place.number = number;
+	return 0;
+}
+
 int store_put_segment(struct store_write *write, struct store_record *segment) {
 	return put_sealed(write, CHANGE_PUT_SEGMENT, segment);
 }

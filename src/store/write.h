@@ -11,6 +11,7 @@
 enum change_kind {
 	CHANGE_DELETE_THREAD,
 	CHANGE_DELETE_RESPONSE,
+	CHANGE_DELETE_RECORD,
 	CHANGE_DELETE_SEGMENTS,
 	CHANGE_DELETE_IDEMPOTENCY,
 	CHANGE_CONSUME_CREDENTIAL,
@@ -31,6 +32,12 @@ struct change_name {
 	char id[ID_SIZE];
 };
 
+/* One record of a thread. */
+struct change_place {
+	char thread[ID_SIZE];
+	uint32_t number;
+};
+
 struct change_thread {
 	struct store_thread thread;
 	uint32_t expected_last;
@@ -46,6 +53,7 @@ struct change {
 	enum change_kind kind;
 	union {
 		struct change_name name;
+		struct change_place place;
 		struct store_dek dek;
 		struct change_thread thread;
 		struct store_response response;

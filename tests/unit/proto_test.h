@@ -17,6 +17,23 @@ static inline struct json *parse(const char *text) {
 	return json;
 }
 
+/* JSON that is written with ' in place of " so that it can be read here. Valid until the eighth call after it. */
+static inline const char *quoted(const char *text) {
+	static char texts[8][4096];
+	static unsigned next;
+	char *to = texts[next++ % COUNT(texts)];
+	assert_true(strlen(text) < sizeof texts[0]);
+	size_t i = 0;
+	for (; text[i]; i++) {
+		to[i] = text[i];
+		if (text[i] == '\'') {
+			to[i] = '"';
+		}
+	}
+	to[i] = '\0';
+	return to;
+}
+
 /* Takes the buffer's content and compares. */
 static inline void assert_written(struct buf *out, const char *expected) {
 	assert_false(out->failed);
@@ -30,6 +47,15 @@ static inline void assert_api_error(const struct api_error *error, enum api_erro
 		fail_msg("got %s of \"%s\": %s\nexpected %s of \"%s\": %s", api_error_row(error->code)->code,
 			 error->param, error->message, api_error_row(code)->code, param, message);
 	}
+}
+
+/* The same of the code and the field alone. */
+static inline void assert_field_error(const struct api_error *error, enum api_error_code code, const char *param) {
+	if (error->code != code || strcmp(error->param, param) != 0) {
+		fail_msg("got %s of \"%s\": %s\nexpected %s of \"%s\"", api_error_row(error->code)->code, error->param,
+			 error->message, api_error_row(code)->code, param);
+	}
+	assert_true(error->message[0] && str_is_utf8(str_of(error->message)));
 }
 
 #endif

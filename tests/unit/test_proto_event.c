@@ -6,36 +6,99 @@ static const struct event_place place = {
 
 #define PLACE "\"sequence_number\":4294967295,\"item_id\":\"msg_1\",\"output_index\":1,\"content_index\":20"
 
-static void test_text_events(void **state) {
+static struct event_delta text_delta(struct str text) {
+	return (struct event_delta){.part = PART_OUTPUT_TEXT, .text = text};
+}
+
+static void test_deltas(void **state) {
 	(void)state;
 	struct buf out = BUF_INIT;
-	event_write_text_delta(&out, &place, STR(" a\"\n\x01\xC3\xA9"));
+	struct event_delta delta = text_delta(STR(" a\"\n\x01\xC3\xA9"));
+	event_write_delta(&out, &place, &delta);
 	assert_written(&out, "{\"type\":\"response.output_text.delta\"," PLACE
 			     ",\"delta\":\" a\\\"\\n\\u0001\xC3\xA9\",\"logprobs\":[]}");
-	event_write_text_delta(&out, &(struct event_place){.item_id = ""}, STR_NONE);
+	delta = (struct event_delta){.part = PART_OUTPUT_TEXT,
+				     .text = STR("x"),
+				     .logprobs = STR("{\"token\":\"x\"},{\"token\":\"\"}"),
+				     .obfuscation = STR("abc")};
+	event_write_delta(&out, &place, &delta);
+	assert_written(&out, "{\"type\":\"response.output_text.delta\"," PLACE
+			     ",\"delta\":\"x\",\"logprobs\":[{\"token\":\"x\"},{\"token\":\"\"}],"
+			     "\"obfuscation\":\"abc\"}");
+	delta = text_delta(STR_NONE);
+	event_write_delta(&out, &(struct event_place){.item_id = ""}, &delta);
 	assert_written(&out, "{\"type\":\"response.output_text.delta\",\"sequence_number\":0,\"item_id\":\"\","
 			     "\"output_index\":0,\"content_index\":0,\"delta\":\"\",\"logprobs\":[]}");
-	event_write_text_done(&out, &place, STR("a\\"));
-	assert_written(&out, "{\"type\":\"response.output_text.done\"," PLACE ",\"text\":\"a\\\\\",\"logprobs\":[]}");
-	event_write_part_added(&out, &place);
+}
+
+#define CALL_PLACE "\"sequence_number\":4294967295,\"item_id\":\"msg_1\",\"output_index\":1"
+
+/* Each kind of part that streams: its delta, and its end with the whole text. */
+static void test_every_streamed_kind(void **state) {
+	(void)state;
+	static const struct {
+		enum part_kind kind;
+		const char *delta;
+		const char *done;
+	} cases[] = {
+		{PART_OUTPUT_TEXT,
+		 "{\"type\":\"response.output_text.delta\"," PLACE ",\"delta\":\"a\\\\\",\"logprobs\":[]}",
+		 "{\"type\":\"response.output_text.done\"," PLACE ",\"text\":\"a\\\\\",\"logprobs\":[]}"},
+		{PART_REFUSAL, "{\"type\":\"response.refusal.delta\"," PLACE ",\"delta\":\"a\\\\\"}",
+		 "{\"type\":\"response.refusal.done\"," PLACE ",\"refusal\":\"a\\\\\"}"},
+		{PART_REASONING_TEXT, "{\"type\":\"response.reasoning.delta\"," PLACE ",\"delta\":\"a\\\\\"}",
+		 "{\"type\":\"response.reasoning.done\"," PLACE ",\"text\":\"a\\\\\"}"},
+		{PART_ARGUMENTS,
+		 "{\"type\":\"response.function_call_arguments.delta\"," CALL_PLACE ",\"delta\":\"a\\\\\"}",
+		 "{\"type\":\"response.function_call_arguments.done\"," CALL_PLACE ",\"arguments\":\"a\\\\\"}"},
+	};
+	char text[] = "a\\";
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buf out = BUF_INIT;
+		struct event_delta delta = {.part = cases[i].kind, .text = str_of(text)};
+		struct part part = {.kind = cases[i].kind, .text = text, .length = strlen(text)};
+		event_write_delta(&out, &place, &delta);
+		assert_written(&out, cases[i].delta);
+		event_write_done(&out, &place, &part);
+		assert_written(&out, cases[i].done);
+	}
+}
+
+static void test_part_events(void **state) {
+	(void)state;
+	struct buf out = BUF_INIT;
+	char text[] = "\"a\"", annotations[] = "{\"n\":1}", logprobs[] = "{\"l\":1}";
+	struct part part = {.kind = PART_OUTPUT_TEXT,
+			    .text = text,
+			    .length = strlen(text),
+			    .annotations = annotations,
+			    .logprobs = logprobs};
+	event_write_part_added(&out, &place, &part);
 	assert_written(&out, "{\"type\":\"response.content_part.added\"," PLACE
 			     ",\"part\":{\"type\":\"output_text\",\"text\":\"\",\"annotations\":[],\"logprobs\":[]}}");
-	event_write_part_done(&out, &place, STR("\"a\""));
+	event_write_part_done(&out, &place, &part);
 	assert_written(&out,
 		       "{\"type\":\"response.content_part.done\"," PLACE ",\"part\":{\"type\":\"output_text\",\"text\":"
-		       "\"\\\"a\\\"\",\"annotations\":[],\"logprobs\":[]}}");
+		       "\"\\\"a\\\"\",\"annotations\":[{\"n\":1}],\"logprobs\":[{\"l\":1}]}}");
+	part = (struct part){.kind = PART_REFUSAL, .text = text, .length = strlen(text)};
+	event_write_part_added(&out, &place, &part);
+	assert_written(&out, "{\"type\":\"response.content_part.added\"," PLACE
+			     ",\"part\":{\"type\":\"refusal\",\"refusal\":\"\"}}");
+	event_write_annotation(&out, &place, 3, STR("{\"type\":\"url_citation\"}"));
+	assert_written(&out, "{\"type\":\"response.output_text.annotation.added\"," PLACE
+			     ",\"annotation_index\":3,\"annotation\":{\"type\":\"url_citation\"}}");
 }
 
 static void test_item_events(void **state) {
 	(void)state;
 	struct buf out = BUF_INIT;
-	event_write_item_added(&out, &place, ROLE_ASSISTANT);
+	struct item item;
+	assert_int_equal(item_message(&item, ROLE_ASSISTANT, ITEM_INCOMPLETE, "msg_1", STR("Hi")), 0);
+	event_write_item_added(&out, &place, &item);
 	assert_written(&out,
 		       "{\"type\":\"response.output_item.added\",\"sequence_number\":4294967295,\"output_index\":1,"
 		       "\"item\":{\"type\":\"message\",\"id\":\"msg_1\",\"status\":\"in_progress\",\"role\":"
 		       "\"assistant\",\"content\":[]}}");
-	struct item item;
-	assert_int_equal(item_message(&item, ROLE_ASSISTANT, ITEM_INCOMPLETE, "msg_1", STR("Hi")), 0);
 	event_write_item_done(&out, &place, &item);
 	assert_written(&out,
 		       "{\"type\":\"response.output_item.done\",\"sequence_number\":4294967295,\"output_index\":1,"
@@ -48,8 +111,9 @@ static void test_item_events(void **state) {
 static void test_events_append(void **state) {
 	(void)state;
 	struct buf out = BUF_INIT;
+	struct event_delta delta = text_delta(STR("x"));
 	buf_append_text(&out, "data: ");
-	event_write_text_delta(&out, &place, STR("x"));
+	event_write_delta(&out, &place, &delta);
 	buf_append_text(&out, "\n\n");
 	assert_written(&out,
 		       "data: {\"type\":\"response.output_text.delta\"," PLACE ",\"delta\":\"x\",\"logprobs\":[]}\n\n");
@@ -68,7 +132,8 @@ static void test_deltas_read_back(void **state) {
 		length += 4;
 	}
 	struct buf out = BUF_INIT;
-	event_write_text_delta(&out, &place, (struct str){text, length});
+	struct event_delta delta = text_delta((struct str){text, length});
+	event_write_delta(&out, &place, &delta);
 	struct json *json = parse(buf_text(&out));
 	assert_true(str_equal(json_str(json_get(json, "delta")), (struct str){text, length}));
 	json_free(&json);
@@ -78,10 +143,15 @@ static void test_deltas_read_back(void **state) {
 static void test_memory_runs_out(void **state) {
 	(void)state;
 	struct buf out = BUF_INIT;
+	char text[] = "x";
+	struct event_delta delta = text_delta(str_of(text));
+	struct part part = {.kind = PART_OUTPUT_TEXT, .text = text, .length = 1};
+	struct item item = {.kind = ITEM_MESSAGE, .id = "msg_1"};
 	mem_fail_after(1, true);
-	event_write_text_delta(&out, &place, STR("x"));
-	event_write_part_done(&out, &place, STR("x"));
-	event_write_item_added(&out, &place, ROLE_ASSISTANT);
+	event_write_delta(&out, &place, &delta);
+	event_write_done(&out, &place, &part);
+	event_write_part_done(&out, &place, &part);
+	event_write_item_added(&out, &place, &item);
 	mem_fail_after(0, false);
 	assert_true(out.failed);
 	assert_int_equal(out.length, 0);
@@ -90,12 +160,15 @@ static void test_memory_runs_out(void **state) {
 
 static void test_names(void **state) {
 	(void)state;
-	assert_string_equal(event_name(EVENT_CREATED, RESPONSE_COMPLETED), "response.created");
-	assert_string_equal(event_name(EVENT_DELTA, RESPONSE_FAILED), "response.output_text.delta");
-	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_COMPLETED), "response.completed");
-	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_FAILED), "response.failed");
-	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_INCOMPLETE), "response.incomplete");
-	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_CANCELLED), "response.incomplete");
+	assert_string_equal(event_name(EVENT_CREATED, RESPONSE_COMPLETED, PART_OUTPUT_TEXT), "response.created");
+	assert_string_equal(event_name(EVENT_DELTA, RESPONSE_FAILED, PART_OUTPUT_TEXT), "response.output_text.delta");
+	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_COMPLETED, PART_OUTPUT_TEXT), "response.completed");
+	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_FAILED, PART_OUTPUT_TEXT), "response.failed");
+	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_INCOMPLETE, PART_OUTPUT_TEXT), "response.incomplete");
+	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_CANCELLED, PART_OUTPUT_TEXT), "response.incomplete");
+	assert_string_equal(event_name(EVENT_DELTA, RESPONSE_IN_PROGRESS, PART_ARGUMENTS),
+			    "response.function_call_arguments.delta");
+	assert_string_equal(event_name(EVENT_DONE, RESPONSE_IN_PROGRESS, PART_REFUSAL), "response.refusal.done");
 	static const enum response_status all[] = {RESPONSE_IN_PROGRESS, RESPONSE_COMPLETED, RESPONSE_INCOMPLETE,
 						   RESPONSE_FAILED, RESPONSE_CANCELLED};
 	for (size_t i = 0; i < COUNT(all); i++) {
@@ -108,25 +181,25 @@ static void test_names(void **state) {
 	assert_int_equal(kept, RESPONSE_FAILED);
 }
 
-/* What every response object ends with. */
-#define FIXED                                                                                                          \
-	"\"tools\":[],\"tool_choice\":\"auto\",\"parallel_tool_calls\":true,\"max_tool_calls\":null,\"truncation\":"   \
-	"\"disabled\",\"text\":{\"format\":{\"type\":\"text\"}},\"reasoning\":null,\"presence_penalty\":0,"            \
-	"\"frequency_penalty\":0,\"top_logprobs\":0,\"background\":false,\"service_tier\":\"default\","                \
-	"\"safety_identifier\":null,\"prompt_cache_key\":null}"
-
 static const struct request_settings plain = {.store = true};
 
 static struct response_view plain_view(void) {
 	return (struct response_view){.id = "resp_1", .model = "demo", .settings = &plain, .created_s = 1790000000};
 }
 
+/* What a request that says nothing gets back. */
 #define SETTINGS                                                                                                       \
-	"\"instructions\":null,\"max_output_tokens\":null,\"temperature\":1,\"top_p\":1,\"store\":true,\"metadata\":{}"
+	"\"instructions\":null,\"metadata\":{},\"temperature\":1,\"top_p\":1,\"presence_penalty\":0,"                  \
+	"\"frequency_penalty\":0,\"max_output_tokens\":null,\"max_tool_calls\":null,\"top_logprobs\":0,"               \
+	"\"safety_identifier\":null,\"prompt_cache_key\":null," REST("true")
+#define REST(store)                                                                                                     \
+	"\"tools\":[],\"tool_choice\":\"auto\",\"parallel_tool_calls\":true,\"text\":{\"format\":{\"type\":\"text\"}}," \
+	"\"reasoning\":null,\"truncation\":\"disabled\",\"service_tier\":\"default\",\"background\":false,"             \
+	"\"store\":" store
 #define IN_PROGRESS                                                                                                    \
 	"{\"id\":\"resp_1\",\"object\":\"response\",\"created_at\":1790000000,\"completed_at\":null,\"status\":"       \
 	"\"in_progress\",\"incomplete_details\":null,\"error\":null,\"model\":\"demo\",\"previous_response_id\":null," \
-	"\"conversation\":null," SETTINGS ",\"output\":[],\"usage\":null," FIXED
+	"\"conversation\":null," SETTINGS ",\"output\":[],\"usage\":null}"
 
 static void test_a_new_response(void **state) {
 	(void)state;
@@ -175,13 +248,15 @@ static void test_a_full_response(void **state) {
 	"{\"id\":\"resp_1\",\"object\":\"response\",\"created_at\":1790000000,\"completed_at\":" completed              \
 	",\"status\":\"" status "\",\"incomplete_details\":null,\"error\":null,\"model\":\"demo\","                     \
 	"\"previous_response_id\":\"resp_0\",\"conversation\":{\"id\":\"conv_1\"},\"instructions\":\"Say \\\"a\\\".\"," \
-	"\"max_output_tokens\":50,\"temperature\":0.7,\"top_p\":0,\"store\":false,\"metadata\":{\"k\":\"v\"},"
+	"\"metadata\":{\"k\":\"v\"},\"temperature\":0.7,\"top_p\":0,\"presence_penalty\":0,"                            \
+	"\"frequency_penalty\":0,\"max_output_tokens\":50,\"max_tool_calls\":null,\"top_logprobs\":0,"                  \
+	"\"safety_identifier\":null,\"prompt_cache_key\":null," REST("false") ","
 #define DONE                                                                                                                \
 	HEAD("1790000002", "completed")                                                                                     \
 	"\"output\":[" MESSAGE("msg_1", "a") "," MESSAGE(                                                                   \
 		"msg_2",                                                                                                    \
 		"b") "],\"usage\":{\"input_tokens\":10,\"input_tokens_details\":{\"cached_tokens\":4},\"output_tokens\":3," \
-		     "\"output_tokens_details\":{\"reasoning_tokens\":1},\"total_tokens\":13}," FIXED
+		     "\"output_tokens_details\":{\"reasoning_tokens\":1},\"total_tokens\":13}}"
 	struct buf out = BUF_INIT;
 	response_write(&out, &view);
 	assert_written(&out, DONE);
@@ -190,7 +265,7 @@ static void test_a_full_response(void **state) {
 	/* A replay shows the first events as they were. */
 	event_write_response(&out, EVENT_IN_PROGRESS, 1, &view);
 	assert_written(&out, "{\"type\":\"response.in_progress\",\"sequence_number\":1,\"response\":" HEAD(
-				     "null", "in_progress") "\"output\":[],\"usage\":null," FIXED "}");
+				     "null", "in_progress") "\"output\":[],\"usage\":null}}");
 	item_free(&items[0]);
 	item_free(&items[1]);
 }
@@ -331,7 +406,9 @@ static void test_no_required_field_is_missing(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_text_events),
+		cmocka_unit_test(test_deltas),
+		cmocka_unit_test(test_every_streamed_kind),
+		cmocka_unit_test(test_part_events),
 		cmocka_unit_test(test_item_events),
 		cmocka_unit_test(test_events_append),
 		cmocka_unit_test(test_deltas_read_back),

@@ -68,7 +68,8 @@ static void the_field_is_the_websockets(void **state) {
 static char *asked(const char *fields, enum request_transport transport) {
 	struct buf text = BUF_INIT, out = BUF_INIT;
 	struct request request;
-	buf_printf(&text, "{%s%s}", transport == REQUEST_WEBSOCKET ? "\"type\":\"response.create\"," : "", fields);
+	buf_printf(&text, "{%s%s}", transport == REQUEST_WEBSOCKET ? "\"type\":\"response.create\"," : "",
+		   strchr(fields, '\'') ? quoted(fields) : fields);
 	read_ok(buf_text(&text), transport, &request);
 	request_write_asked(&out, &request);
 	assert_false(out.failed);
@@ -95,11 +96,25 @@ static void what_means_the_same_is_the_same(void **state) {
 		"\"input\":[{\"role\":\"user\",\"content\":\"Hi\"}]",
 		"\"input\":[{\"type\":\"message\",\"id\":\"msg_1\",\"role\":\"user\",\"content\":"
 		"[{\"type\":\"input_text\",\"text\":\"Hi\"}]}]",
+		"\"input\":\"Hi\",\"stream_options\":{\"include_obfuscation\":true}",
 	};
 	for (size_t i = 0; i < COUNT(same); i++) {
 		if (!ask_the_same(same[0], same[i])) {
 			fail_msg("not the same: %s", same[i]);
 		}
+	}
+	/* Ids that were made here, or might have been. */
+	static const char *const items[] = {"{'type':'v:t','a':[1]%s}", "{'type':'reasoning','summary':[]%s}",
+					    "{'type':'function_call','call_id':'c','name':'f','arguments':''%s}",
+					    "{'type':'function_call_output','call_id':'c','output':''%s}",
+					    "{'type':'compaction','encrypted_content':'e'%s}"};
+	for (size_t i = 0; i < COUNT(items); i++) {
+		char without[256], with[256], input[2][320];
+		snprintf(without, sizeof without, items[i], "");
+		snprintf(with, sizeof with, items[i], ",'id':'i'");
+		snprintf(input[0], sizeof input[0], "\"input\":[%s]", quoted(without));
+		snprintf(input[1], sizeof input[1], "\"input\":[%s]", quoted(with));
+		assert_true(ask_the_same(input[0], input[1]));
 	}
 	/* On the other transport, and with another key. */
 	char *http = asked("\"input\":\"Hi\"", REQUEST_HTTP);
@@ -111,6 +126,9 @@ static void what_means_the_same_is_the_same(void **state) {
 	mem_free(websocket);
 	mem_free(prepared);
 }
+
+#define INPUT(item) "'input':[" item "]"
+#define HI(fields) "'input':'Hi'," fields
 
 /* Every one differs from every other. */
 static void whatever_the_model_or_the_store_would_see_counts(void **state) {
@@ -138,14 +156,86 @@ static void whatever_the_model_or_the_store_would_see_counts(void **state) {
 		"\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"H\"},"
 		"{\"type\":\"input_text\",\"text\":\"i\"}]}]",
 		"\"input\":\"Hi\\\"]},{\\\"\"",
+		"\"conversation\":\"resp_1\",\"input\":\"Hi\"",
+		"\"conversation\":\"resp_1\"",
+		"\"previous_response_id\":\"resp_1\"",
+		INPUT("{'id':'i'}"),
+		INPUT("{'id':'j'}"),
+		INPUT("{'role':'assistant','content':'Hi','phase':'commentary'}"),
+		INPUT("{'role':'assistant','content':[{'type':'refusal','refusal':'Hi'}]}"),
+		INPUT("{'type':'function_call','call_id':'c','name':'f','arguments':''}"),
+		INPUT("{'type':'function_call','call_id':'d','name':'f','arguments':''}"),
+		INPUT("{'type':'function_call','call_id':'c','name':'g','arguments':''}"),
+		INPUT("{'type':'function_call_output','call_id':'c','output':'Hi'}"),
+		INPUT("{'type':'function_call_output','call_id':'c','output':[{'type':'input_text','text':'Hi'}]}"),
+		INPUT("{'type':'reasoning','summary':[],'content':[{'type':'reasoning_text','text':'Hi'}]}"),
+		INPUT("{'type':'reasoning','summary':[{'type':'summary_text','text':'Hi'}]}"),
+		INPUT("{'type':'reasoning','summary':[],'encrypted_content':'Hi'}"),
+		INPUT("{'type':'compaction','encrypted_content':'Hi'}"),
+		INPUT("{'type':'v:t','a':1}"),
+		INPUT("{'type':'v:t','a':2}"),
+		INPUT("{'role':'user','content':[{'type':'input_image','image_url':'http://h/'}]}"),
+		INPUT("{'role':'user','content':[{'type':'input_image','image_url':'http://h/','detail':'low'}]}"),
+		INPUT("{'role':'user','content':[{'type':'input_file','file_data':'QQ=='}]}"),
+		INPUT("{'role':'user','content':[{'type':'input_file','file_data':'QQ==','filename':'a'}]}"),
+		HI("'tools':[{'type':'function','name':'f'}]"),
+		HI("'tools':[{'type':'function','name':'f','strict':false}]"),
+		HI("'tools':[{'type':'function','name':'f','description':''}]"),
+		HI("'tools':[{'type':'function','name':'f','parameters':{}}]"),
+		HI("'tools':[{'type':'function','name':'f'}],'tool_choice':'required'"),
+		HI("'tools':[{'type':'function','name':'f'}],'tool_choice':{'type':'function','name':'f'}"),
+		HI("'tools':[{'type':'function','name':'f'}],'tool_choice':{'type':'allowed_tools','tools':[{'type':"
+		   "'function','name':'f'}]}"),
+		HI("'tool_choice':'none'"),
+		HI("'parallel_tool_calls':true"),
+		HI("'parallel_tool_calls':false"),
+		HI("'max_tool_calls':1"),
+		HI("'text':{'format':{'type':'json_object'}}"),
+		HI("'text':{'format':{'type':'json_schema'}}"),
+		HI("'text':{'format':{'type':'json_schema','strict':true}}"),
+		HI("'text':{'format':{'type':'json_schema','schema':{}}}"),
+		HI("'text':{'verbosity':'low'}"),
+		HI("'reasoning':{'effort':'low'}"),
+		HI("'reasoning':{'summary':'auto'}"),
+		HI("'truncation':'auto'"),
+		HI("'presence_penalty':1"),
+		HI("'frequency_penalty':1"),
+		HI("'top_logprobs':1"),
+		HI("'include':['message.output_text.logprobs']"),
+		HI("'include':['reasoning.encrypted_content']"),
+		HI("'service_tier':'flex'"),
+		HI("'safety_identifier':'s'"),
+		HI("'prompt_cache_key':'s'"),
+		HI("'background':true"),
 	};
+	char *texts[COUNT(different)];
 	for (size_t i = 0; i < COUNT(different); i++) {
-		for (size_t j = 0; j < COUNT(different); j++) {
-			if (ask_the_same(different[i], different[j]) != (i == j)) {
+		texts[i] = asked(different[i], REQUEST_HTTP);
+		for (size_t j = 0; j < i; j++) {
+			if (strcmp(texts[i], texts[j]) == 0) {
 				fail_msg("%s\n%s", different[i], different[j]);
 			}
 		}
 	}
+	for (size_t i = 0; i < COUNT(different); i++) {
+		mem_free(texts[i]);
+	}
+}
+
+/* What only Chat Completions can ask for counts as well. */
+static void what_is_handed_on_counts(void **state) {
+	(void)state;
+	char *plain = asked("\"input\":\"Hi\"", REQUEST_HTTP);
+	char members[] = ",\"seed\":7";
+	struct request request;
+	struct buf out = BUF_INIT;
+	read_ok("{\"input\":\"Hi\"}", REQUEST_HTTP, &request);
+	request.settings.chat_members = mem_strdup(members);
+	request_write_asked(&out, &request);
+	assert_string_not_equal(buf_text(&out), plain);
+	request_free(&request);
+	buf_free(&out);
+	mem_free(plain);
 }
 
 int main(void) {
@@ -154,6 +244,7 @@ int main(void) {
 		cmocka_unit_test(the_field_is_the_websockets),
 		cmocka_unit_test(what_means_the_same_is_the_same),
 		cmocka_unit_test(whatever_the_model_or_the_store_would_see_counts),
+		cmocka_unit_test(what_is_handed_on_counts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

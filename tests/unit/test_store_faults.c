@@ -361,7 +361,7 @@ static void every_allocation_may_fail_in_a_read(void **state) {
 					 : kinds[i] == STORE_READ_THREADS                              ? ""
 												       : "resp_2");
 			query.limit = 10;
-			query.record_kind = 1;
+			query.record_kinds[0] = 1;
 			enum err_code code;
 			mem_fail_after(nth, false);
 			uint64_t before = mem_alloc_count();

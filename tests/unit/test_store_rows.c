@@ -421,7 +421,7 @@ static void threads_come_page_by_page(void **state) {
 			struct store_query query = query_of(STORE_READ_THREADS, "user_a", "");
 			query.limit = limit;
 			query.ascending = ascending == 1;
-			query.record_kind = 9;
+			query.record_kinds[0] = 9;
 			unsigned seen = 0;
 			bool more = true;
 			while (more) {
@@ -451,7 +451,7 @@ static void threads_bring_their_first_record_of_a_kind(void **state) {
 	struct store_query query = query_of(STORE_READ_THREADS, "user_a", "");
 	query.limit = 100;
 	query.ascending = true;
-	query.record_kind = 9;
+	query.record_kinds[0] = 9;
 	struct store_snapshot *s = read_query(f, &query, NULL);
 	assert_non_null(s);
 	assert_int_equal(s->thread_count, THREADS);

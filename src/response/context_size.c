@@ -1,0 +1,151 @@
+#include "context_size.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+#define MESSAGE_TOKENS 4 /* of what a template puts around it */
+#define IMAGE_TOKENS 1000
+#define BYTES_OF_A_FILE_TOKEN 16 /* base64 of pages: a guess */
+#define ANSWER_SHARE 4           /* of the context, for an answer whose length is not said: one in so many */
+#define ANSWER_MOST 4096
+
+/* --- measuring ------------------------------------------------------------------------------------------------------ */
+
+static int64_t text_tokens(struct str text) {
+	size_t ascii = 0;
+	size_t others = 0;
+	for (size_t i = 0; i < text.length; i++) {
+		unsigned char c = (unsigned char)text.data[i];
+		ascii += c < 0x80;
+		others += c >= 0xC0; /* the first byte of a character */
+	}
+	return (int64_t)((ascii + 3) / 4 + others);
+}
+
+static int64_t part_tokens(const struct chat_part *part) {
+	switch (part->kind) {
+	case CHAT_PART_IMAGE:
+		return IMAGE_TOKENS;
+	case CHAT_PART_FILE:
+	case CHAT_PART_VIDEO:
+		return (int64_t)(part->text.length / BYTES_OF_A_FILE_TOKEN) + 1;
+	default:
+		return text_tokens(part->text);
+	}
+}
+
+static int64_t message_tokens(const struct chat_message *message) {
+	int64_t tokens = MESSAGE_TOKENS + text_tokens(message->reasoning);
+	for (size_t i = 0; i < message->part_count; i++) {
+		tokens += part_tokens(&message->parts[i]);
+	}
+	for (size_t i = 0; i < message->call_count; i++) {
+		tokens += text_tokens(str_of(message->calls[i].name)) + text_tokens(message->calls[i].arguments);
+	}
+	return tokens;
+}
+
+static size_t message_size(const struct chat_message *message) {
+	size_t size = message->reasoning.length;
+	for (size_t i = 0; i < message->part_count; i++) {
+		size += message->parts[i].text.length;
+	}
+	for (size_t i = 0; i < message->call_count; i++) {
+		size += message->calls[i].arguments.length;
+	}
+	return size;
+}
+
+static int64_t tool_tokens(const struct tool_list *tools) {
+	int64_t tokens = 0;
+	for (size_t i = 0; i < tools->count; i++) {
+		tokens += MESSAGE_TOKENS + text_tokens(str_of(tools->tools[i].name)) +
+			  text_tokens(str_of(tools->tools[i].description)) +
+			  text_tokens(str_of(tools->tools[i].parameters));
+	}
+	return tokens;
+}
+
+int64_t context_tokens(const struct context *context, const struct request_settings *settings) {
+	int64_t tokens = tool_tokens(&settings->tools);
+	for (size_t i = 0; i < context->count; i++) {
+		tokens += message_tokens(&context->messages[i]);
+	}
+	return tokens;
+}
+
+static size_t context_bytes(const struct context *context) {
+	size_t size = 0;
+	for (size_t i = 0; i < context->count; i++) {
+		size += message_size(&context->messages[i]);
+	}
+	return size;
+}
+
+/* --- fitting -------------------------------------------------------------------------------------------------------- */
+
+struct bound {
+	int64_t tokens; /* INT64_MAX: none */
+	size_t bytes;   /* SIZE_MAX: none */
+};
+
+static struct bound bound_of(const struct context_source *source) {
+	const struct request_settings *settings = source->settings;
+	struct bound bound = {INT64_MAX, source->max_size ? source->max_size : SIZE_MAX};
+	if (!source->tokens) {
+		return bound;
+	}
+	int64_t whole = source->tokens;
+	if (!settings->truncates) {
+		bound.tokens = whole + whole / 4;
+		return bound;
+	}
+	int64_t answer = whole / ANSWER_SHARE < ANSWER_MOST ? whole / ANSWER_SHARE : ANSWER_MOST;
+	answer = settings->has_max_output_tokens ? settings->max_output_tokens : answer;
+	bound.tokens = answer < whole ? whole - answer : 0;
+	return bound;
+}
+
+/* Where the context may begin next: with another turn, and not with the result of a call that would be gone. 0: nowhere. */
+static size_t next_start(const struct context *context, size_t from) {
+	for (size_t i = from + 1; i < context->count; i++) {
+		if (context->begins[i] && strcmp(context->messages[i].role, "tool") != 0) {
+			return i;
+		}
+	}
+	return 0;
+}
+
+/* Instructions stay where they are: they are moved up to what is left. */
+static void cut(struct context *context, bool instructed, size_t start) {
+	if (instructed) {
+		context->messages[start - 1] = context->messages[0];
+		start--;
+	}
+	context->messages += start;
+	context->count -= start;
+	context->skipped += start;
+}
+
+int context_fit(struct context *context, const struct context_source *source, struct api_error *error) {
+	const struct bound bound = bound_of(source);
+	const size_t instructed = source->settings->instructions ? 1 : 0;
+	int64_t tokens = context_tokens(context, source->settings);
+	size_t bytes = context_bytes(context);
+	size_t start = instructed;
+	while (tokens > bound.tokens || bytes > bound.bytes) {
+		size_t next = source->settings->truncates ? next_start(context, start) : 0;
+		if (!next) {
+			return api_error_set(error, API_CONTEXT_TOO_LARGE, "input", NULL);
+		}
+		for (; start < next; start++) {
+			tokens -= message_tokens(&context->messages[start]);
+			bytes -= message_size(&context->messages[start]);
+		}
+	}
+	if (start > instructed) {
+		cut(context, instructed, start);
+	}
+	return 0;
+}

@@ -183,6 +183,22 @@ int api_read_request(struct exchange *exchange, const char *const *fields, struc
 	return bad ? -1 : 0;
 }
 
+int api_read_key(struct exchange *exchange, struct request *request) {
+	struct api_error error;
+	if (!exchange->idempotency_key || request_read_key(str_of(exchange->idempotency_key), "Idempotency-Key",
+							   request->idempotency_key, &error) == 0) {
+		return 0;
+	}
+	request_free(request);
+	reply_error(exchange, &error);
+	return -1;
+}
+
+void api_reply_failure(struct exchange *exchange, const struct api_error *error) {
+	exchange->no_retry = error->code != API_UPSTREAM_RATE_LIMITED;
+	reply_error(exchange, error);
+}
+
 bool api_read_to_end(struct cursor *cursor) {
 	const struct exchange *exchange = cursor->owner;
 	struct buf *scratch = &exchange->edge->event;

@@ -36,6 +36,12 @@ int api_conversation_body(struct exchange *exchange, enum conversation_body_kind
 /* The body as a request to create a response, of which only these fields may be given (the last is NULL; a NULL list takes all).
  * Answers with an error and gives -1. */
 int api_read_request(struct exchange *exchange, const char *const *fields, struct request *request);
+/* Gives the request the idempotency key of the headers, if there is one. Empties it, answers with an error and gives -1 when
+ * that can't be one. */
+int api_read_key(struct exchange *exchange, struct request *request);
+/* Answers with an error that came after the model was asked: a retry would be billed again, unless the model itself
+ * refused. */
+void api_reply_failure(struct exchange *exchange, const struct api_error *error);
 /* Passes over the events that there are, for who answers with the whole. Whether the response has ended. */
 bool api_read_to_end(struct cursor *cursor);
 /* Answers when no work could be started (memory); the exchange then is gone. */

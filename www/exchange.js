@@ -4,7 +4,7 @@
  */
 
 import { AnswerView, questionView } from './transcript.js';
-import { endNote, itemText, wasCancelled } from './words.js';
+import { answerText, endNote, itemText, wasCancelled } from './words.js';
 
 /** Most breaks of a connection mend before it is worth telling of them. */
 const CALM_MS = 700;
@@ -40,7 +40,7 @@ export class Exchange {
 		const answers = items.filter(({ role }) => role === 'assistant');
 		exchange.responseId = responseId;
 		exchange.unexplained = answers.length === 0 || answers.some(({ status }) => status !== 'completed');
-		exchange.view.replace(answers.map(itemText).join('\n\n'));
+		exchange.view.replace(answerText(answers));
 		if (answers.length > 0) {
 			exchange.view.finish();
 		}
@@ -81,8 +81,17 @@ export class Exchange {
 
 	#hear(event) {
 		this.#goOn();
-		if (event.type === 'response.output_text.delta') {
-			this.view.append(event.delta);
+		switch (event.type) {
+			case 'response.content_part.added':
+				// Another message, or a refusal behind what was said; not what the model only thinks.
+				if (this.view.text && event.part.type !== 'reasoning_text') {
+					this.view.append('\n\n');
+				}
+				break;
+			case 'response.output_text.delta':
+			case 'response.refusal.delta':
+				this.view.append(event.delta);
+				break;
 		}
 	}
 
@@ -105,7 +114,7 @@ export class Exchange {
 		}
 		if (response.incomplete_details?.reason === 'server_restart') {
 			// What came in the last moment before the server died may not have been kept.
-			this.view.replace(response.output.map(itemText).join('\n\n'));
+			this.view.replace(answerText(response.output));
 		}
 		this.view.finish(endNote(response), wasCancelled(response));
 		return null;

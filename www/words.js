@@ -8,7 +8,12 @@ import { duration } from './transcript.js';
 /** The text of a message item. */
 export function itemText(item) {
 	const parts = typeof item.content === 'string' ? [{ text: item.content }] : item.content;
-	return parts.map((part) => part.text ?? part.refusal ?? '').join('');
+	return parts.map((part) => part.text ?? part.refusal ?? '').filter(Boolean).join('\n\n');
+}
+
+/** What an answer says to its reader: its messages, and neither thoughts nor function calls. */
+export function answerText(output) {
+	return output.filter(({ type }) => type === 'message').map(itemText).join('\n\n');
 }
 
 const NOTES = {
@@ -18,6 +23,8 @@ const NOTES = {
 	server_restart: 'This answer ends here because the server was restarted.',
 	upstream_cut: 'The model broke off here.',
 	upstream_stalled: 'The model broke off here.',
+	max_tool_calls: 'This answer ends here because it called as many functions as it may.',
+	steered: 'Something was added to the question here.',
 	abandoned: 'This answer ends here because nobody was there to read it.',
 };
 

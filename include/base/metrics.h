@@ -27,8 +27,8 @@ void metrics_free(struct metrics **metrics); /* and all that was registered */
 
 /* `labels` is NULL or the inside of the braces, without user data: `code="429"`. Rows of one name share the help and
  * are rendered together; asking again for a row that exists gives the same one. Never NULL: a registry that is NULL or
- * out of memory gives a shared spare that nobody reads. `name`, `labels` and `help` are borrowed for ever (literals).
- * Registering is not thread-safe. */
+ * out of memory gives a shared spare that nobody reads. `labels` is copied, `name` and `help` are borrowed for ever
+ * (literals). Registering is not thread-safe. */
 struct counter *metrics_counter(struct metrics *metrics, const char *name, const char *labels, const char *help);
 struct gauge *metrics_gauge(struct metrics *metrics, const char *name, const char *labels, const char *help);
 struct histogram *metrics_histogram(struct metrics *metrics, const char *name, const char *labels, const char *help);

@@ -1,5 +1,6 @@
-/* Settings: INI, one table row a key; any key is also an environment variable SLUICE_<SECTION>_<KEY>, which wins. The only
- * place that knows every module's options; each module gets its own. Pure but for reading the file. */
+/* Settings: INI, one table row a key; any key is also an environment variable SLUICE_<SECTION>_<KEY>, which wins; of
+ * [upstream NAME] it is SLUICE_UPSTREAM_<NAME>_<KEY>. The only place that knows every module's options; each module gets
+ * its own. Pure but for reading the file. */
 #ifndef SLUICE_CONFIG_CONFIG_H
 #define SLUICE_CONFIG_CONFIG_H
 
@@ -12,6 +13,35 @@
 
 #define CONFIG_MAX_ORIGINS 16
 #define CONFIG_HOST_SIZE 46 /* a numeric IPv6 address and a NUL */
+#define CONFIG_MAX_NAMED 16 /* sections [upstream NAME] */
+#define CONFIG_MAX_UPSTREAMS (CONFIG_MAX_NAMED + 1)
+#define CONFIG_NAME_SIZE 33 /* of an upstream, with its NUL */
+#define CONFIG_MAX_MODELS 256
+#define CONFIG_MODEL_SIZE 128 /* the name of a model, with its NUL */
+
+/* Where a model's text holds its reasoning. */
+enum config_think { CONFIG_THINK_OFF, CONFIG_THINK_TAGS, CONFIG_THINK_OPEN };
+
+/* One [upstream] or [upstream NAME]. */
+struct config_upstream {
+	char name[CONFIG_NAME_SIZE]; /* of a-z, 0-9 and '-'; "default" without one */
+	bool used;                   /* false: [upstream] has no url of its own, and there are others */
+	char *url;                   /* without a slash at its end */
+	char *api_key_file;
+	char *ca_file;
+	char *models; /* names separated by single spaces; "" asks its GET /models */
+	bool tools, images, files, reasoning;
+	uint32_t context;                 /* tokens; 0: not declared */
+	double input_price, output_price; /* per million tokens; negative: not declared */
+	uint32_t order;                   /* lower ones are asked first */
+	enum config_think think;
+	int64_t connect_timeout_ms, first_token_timeout_ms, silence_timeout_ms;
+	uint32_t retries;
+	int64_t retry_base_ms, retry_max_ms;
+	uint32_t breaker_failures;
+	int64_t breaker_pause_ms;
+	char *model; /* what a request gets that names none; only of the section without a name */
+};
 
 /* Times are written with a unit (250ms, 30s, 5m, 2h, 7d), sizes too (64KiB, 1MiB); they are kept in ms and bytes. */
 struct config {
@@ -30,15 +60,9 @@ struct config {
 	struct {
 		char *key_file;
 	} seal;
-	struct {
-		char *url; /* without a slash at its end */
-		char *api_key_file;
-		char *model;
-		char *ca_file;
-		int64_t connect_timeout_ms, first_token_timeout_ms, silence_timeout_ms;
-		uint32_t retries;
-		int64_t retry_base_ms, retry_max_ms;
-	} upstream;
+	struct config_upstream upstream;
+	struct config_upstream named[CONFIG_MAX_NAMED];
+	size_t named_count;
 	struct {
 		uint32_t requests_per_minute, burst;
 		uint64_t bytes_per_second, bytes_burst;
@@ -74,6 +98,9 @@ int config_load(struct config *config, const char *path, char *const *environmen
 void config_free(struct config *config); /* and zeroes it */
 /* The default file: /etc/sluice/sluice.conf when it is there, else none (NULL). */
 const char *config_default_path(void);
+
+/* Those that are used, in the order in which they are asked. Returns how many: at least one. Borrowed. */
+size_t config_upstreams(const struct config *config, const struct config_upstream *sorted[static CONFIG_MAX_UPSTREAMS]);
 
 /* Takes ADDRESS:PORT or [ADDRESS]:PORT apart; the address is numeric. ERR_INVALID with a text that says what is wrong. */
 int config_address_split(const char *address, char host[static CONFIG_HOST_SIZE], uint16_t *port, struct err *err);

@@ -13,7 +13,8 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_DELETE, HTTP_OTHER };
 
 #define HTTP_MAX_CAPTURES 2
 
-/* One row of a route table. `pattern` has "{}" where one non-empty segment is captured: "/v1/responses/{}/cancel".
+/* One row of a route table. `pattern` has "{}" where one non-empty segment is captured: "/v1/responses/{}/cancel"; "{*}" as
+ * its last segment captures all that follows, slashes included, and at least one byte: "/v1/models/{*}".
  * `action` is the table owner's number. */
 struct http_route {
 	enum http_method method;

@@ -26,8 +26,7 @@ struct response;
 struct cursor;
 
 struct engine_options {
-	const char *default_model; /* for a request that names none; "" takes the upstream's first */
-	uint32_t max_live;         /* responses of all users at once; those whose end is still to be stored count */
+	uint32_t max_live;  /* responses of all users at once; those whose end is still to be stored count */
 	size_t max_context; /* bytes of text that one turn shows the model, earlier turns included; 0: no bound */
 	size_t max_answer;  /* bytes of text of one answer; a longer one ends incomplete there. 0: no bound */
 	int64_t checkpoint_interval_ms; /* between checkpoints of what streams, and looks at the clock; 0: neither */
@@ -146,9 +145,10 @@ void engine_each_live(struct engine *engine, const char *conversation,
 /* --- what is asked beside ------------------------------------------------------------------------------------------ */
 
 /* The models that a request may name, as upstream_models gives them: for GET /v1/models. */
-size_t engine_models(struct engine *engine, char *const **names);
-/* Whether the upstream's model list was ever read: told by /readyz. */
+size_t engine_models(struct engine *engine, const struct upstream_model **models);
+/* Whether a model's server is up, and the state of each, as upstream_state gives it: told by /readyz. */
 bool engine_upstream_known(const struct engine *engine);
+bool engine_upstream_state(const struct engine *engine, size_t number, struct upstream_state *state);
 
 /* Whether it is, or will be, in the store. */
 bool response_is_stored(const struct response *response);

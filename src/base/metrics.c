@@ -20,13 +20,13 @@ struct metric {
 	struct metric *next;
 	enum kind kind;
 	const char *name;
-	const char *labels; /* "" when there are none */
 	const char *help;
 	union {
 		struct counter counter;
 		struct gauge gauge;
 		struct histogram histogram;
 	};
+	char labels[]; /* "" when there are none */
 };
 
 struct metrics {
@@ -73,13 +73,14 @@ static struct metric *add(struct metrics *metrics, enum kind kind, const char *n
 			last = &(*last)->next;
 		}
 	}
-	struct metric *metric = mem_zalloc(sizeof *metric);
+	size_t size = strlen(labels) + 1;
+	struct metric *metric = mem_zalloc(sizeof *metric + size);
 	if (!metric) {
 		return &spares[kind];
 	}
 	metric->kind = kind;
 	metric->name = name;
-	metric->labels = labels;
+	memcpy(metric->labels, labels, size);
 	metric->help = help;
 	metric->next = *last;
 	*last = metric;

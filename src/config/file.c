@@ -9,6 +9,7 @@
 #include "base/str.h"
 
 #define FILE_MAX (1 << 20)
+#define SECTION_SIZE 64
 
 /* The packaged libinih tells its handler no line numbers. It takes its lines from a reader, one a call, and calls the
  * handler before it asks for the next, so the reader knows which line a setting stands on. The reader also hands over
@@ -47,6 +48,14 @@ static const char *fault_of(struct str line, size_t room) {
 	return NULL;
 }
 
+static void tell_section(const struct reader *reader, struct str line) {
+	struct str rest = str_skip(line, 1);
+	struct str name = str_cut(&rest, ']');
+	char copy[SECTION_SIZE];
+	str_copy_cut(copy, sizeof copy, name);
+	reader->sink->section(reader->sink->owner, reader->line, copy);
+}
+
 static char *read_line(char *to, int size, void *stream) {
 	struct reader *reader = stream;
 	if (reader->rest.length == 0) {
@@ -63,6 +72,8 @@ static char *read_line(char *to, int size, void *stream) {
 	const char *fault = line.length ? fault_of(line, (size_t)size) : NULL;
 	if (fault) {
 		reader->sink->fault(reader->sink->owner, reader->line, fault);
+	} else if (str_starts(line, "[")) {
+		tell_section(reader, line);
 	}
 	snprintf(to, (size_t)size, "%.*s\n", fault ? 0 : (int)line.length, line.data ? line.data : "");
 	return to;

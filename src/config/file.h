@@ -5,6 +5,8 @@
 #include "base/err.h"
 
 struct config_file_sink {
+	/* A section begins; it may have no setting. */
+	void (*section)(void *owner, int line, const char *name);
 	/* One setting; `section` is "" before the first one. */
 	void (*setting)(void *owner, int line, const char *section, const char *key, const char *value);
 	/* A line that is none: what would be right. */

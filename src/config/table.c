@@ -17,8 +17,11 @@
 #define KIB(n) ((int64_t)(n) << 10)
 #define MIB(n) ((int64_t)(n) << 20)
 #define TEXT_MAX 4095
+#define MODEL_MAX (CONFIG_MODEL_SIZE - 1)
 
-#define AT(member) offsetof(struct config, member)
+#define AT(member) offsetof(struct config, member), CONFIG_OWN
+#define INHERITED(member) offsetof(struct config, member), CONFIG_INHERITED
+#define UNNAMED(member) offsetof(struct config, member), CONFIG_UNNAMED
 
 const struct config_row config_rows[] = {
 	{"server", "listen", CONFIG_ADDRESS, "127.0.0.1:8080", 1, TEXT_MAX, AT(server.listen)},
@@ -35,15 +38,28 @@ const struct config_row config_rows[] = {
 
 	{"upstream", "url", CONFIG_URL, "http://127.0.0.1:8081/v1", 1, TEXT_MAX, AT(upstream.url)},
 	{"upstream", "api_key_file", CONFIG_TEXT, "", 0, TEXT_MAX, AT(upstream.api_key_file)},
-	{"upstream", "model", CONFIG_TEXT, "", 0, 127, AT(upstream.model)},
+	{"upstream", "model", CONFIG_TEXT, "", 0, MODEL_MAX, UNNAMED(upstream.model)},
+	{"upstream", "models", CONFIG_MODELS, "", 0, CONFIG_MAX_MODELS *(MODEL_MAX + 1), AT(upstream.models)},
+	{"upstream", "tools", CONFIG_YES_NO, "yes", 0, 0, AT(upstream.tools)},
+	{"upstream", "images", CONFIG_YES_NO, "yes", 0, 0, AT(upstream.images)},
+	{"upstream", "files", CONFIG_YES_NO, "no", 0, 0, AT(upstream.files)},
+	{"upstream", "reasoning", CONFIG_YES_NO, "yes", 0, 0, AT(upstream.reasoning)},
+	{"upstream", "think", CONFIG_THINK, "off", 0, 0, AT(upstream.think)},
+	{"upstream", "context", CONFIG_COUNT, "0", 0, 1000000000, AT(upstream.context)},
+	{"upstream", "input_price", CONFIG_PRICE, "", 0, 1000000, AT(upstream.input_price)},
+	{"upstream", "output_price", CONFIG_PRICE, "", 0, 1000000, AT(upstream.output_price)},
+	{"upstream", "order", CONFIG_COUNT, "0", 0, 1000000, AT(upstream.order)},
 	{"upstream", "ca_file", CONFIG_TEXT, "", 0, TEXT_MAX, AT(upstream.ca_file)},
-	{"upstream", "connect_timeout", CONFIG_TIME, "10s", MS(10), MINUTES(10), AT(upstream.connect_timeout_ms)},
+	{"upstream", "connect_timeout", CONFIG_TIME, "10s", MS(10), MINUTES(10),
+	 INHERITED(upstream.connect_timeout_ms)},
 	{"upstream", "first_token_timeout", CONFIG_TIME, "120s", MS(10), HOURS(24),
-	 AT(upstream.first_token_timeout_ms)},
-	{"upstream", "silence_timeout", CONFIG_TIME, "60s", MS(10), HOURS(24), AT(upstream.silence_timeout_ms)},
-	{"upstream", "retries", CONFIG_COUNT, "2", 0, 10, AT(upstream.retries)},
-	{"upstream", "retry_base", CONFIG_TIME, "250ms", MS(1), MINUTES(1), AT(upstream.retry_base_ms)},
-	{"upstream", "retry_max", CONFIG_TIME, "10s", MS(1), MINUTES(10), AT(upstream.retry_max_ms)},
+	 INHERITED(upstream.first_token_timeout_ms)},
+	{"upstream", "silence_timeout", CONFIG_TIME, "60s", MS(10), HOURS(24), INHERITED(upstream.silence_timeout_ms)},
+	{"upstream", "retries", CONFIG_COUNT, "2", 0, 10, INHERITED(upstream.retries)},
+	{"upstream", "retry_base", CONFIG_TIME, "250ms", MS(1), MINUTES(1), INHERITED(upstream.retry_base_ms)},
+	{"upstream", "retry_max", CONFIG_TIME, "10s", MS(1), MINUTES(10), INHERITED(upstream.retry_max_ms)},
+	{"upstream", "breaker_failures", CONFIG_COUNT, "5", 1, 1000, INHERITED(upstream.breaker_failures)},
+	{"upstream", "breaker_pause", CONFIG_TIME, "10s", MS(10), MINUTES(5), INHERITED(upstream.breaker_pause_ms)},
 
 	{"limits", "requests_per_minute", CONFIG_COUNT, "100", 1, 1000000, AT(limits.requests_per_minute)},
 	{"limits", "burst", CONFIG_COUNT, "20", 1, 100000, AT(limits.burst)},

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -22,10 +23,6 @@ static const struct unit time_units[] = {
 static const struct unit size_units[] = {
 	{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}, {NULL, 0},
 };
-
-static void *target(struct config *config, const struct config_row *row) {
-	return (char *)config + row->offset;
-}
 
 /* Complaints show what was written, but not without end. */
 static int refuse(struct str text, struct err *err, const char *wanted) {
@@ -246,43 +243,158 @@ static int set_format(void *to, const struct config_row *row, struct str text, s
 	return log_format_parse(text, to) ? refuse(text, err, "one of text, json, journal") : 0;
 }
 
-typedef int set_fn(void *to, const struct config_row *row, struct str text, struct err *err);
-
-static set_fn *const setters[] = {
-	[CONFIG_TEXT] = set_text,       [CONFIG_ADDRESS] = set_address, [CONFIG_URL] = set_url,
-	[CONFIG_ORIGINS] = set_origins, [CONFIG_COUNT] = set_count,     [CONFIG_SIZE] = set_size,
-	[CONFIG_TIME] = set_time,       [CONFIG_LEVEL] = set_level,     [CONFIG_FORMAT] = set_format,
-};
-
-int config_value_set(struct config *config, const struct config_row *row, struct str text, struct err *err) {
-	return setters[row->type](target(config, row), row, text, err);
+static int set_yes_no(void *to, const struct config_row *row, struct str text, struct err *err) {
+	(void)row;
+	bool yes = str_is(text, "yes");
+	if (!yes && !str_is(text, "no")) {
+		return refuse(text, err, "yes or no");
+	}
+	*(bool *)to = yes;
+	return 0;
 }
 
-int config_value_add(struct config *config, const struct config_row *row, struct str text, struct err *err) {
+/* Digits, and more behind a point: no sign, no exponent. */
+static bool is_decimal(struct str text) {
+	bool pointed = false;
+	for (size_t i = 0; i < text.length; i++) {
+		if (text.data[i] == '.' && !pointed && i > 0 && i + 1 < text.length) {
+			pointed = true;
+		} else if (!isdigit((unsigned char)text.data[i])) {
+			return false;
+		}
+	}
+	return text.length > 0;
+}
+
+static int set_price(void *to, const struct config_row *row, struct str text, struct err *err) {
+	char digits[NUMBER_SIZE];
+	if (text.length == 0) {
+		*(double *)to = -1;
+		return 0;
+	}
+	double price = is_decimal(text) && str_copy(digits, sizeof digits, text) == 0 ? strtod(digits, NULL) : -1;
+	if (price < 0 || price > (double)row->max) {
+		char wanted[96];
+		snprintf(wanted, sizeof wanted, "a price per million tokens from 0 to %" PRId64 ", such as 2 or 0.15",
+			 row->max);
+		return refuse(text, err, wanted);
+	}
+	*(double *)to = price;
+	return 0;
+}
+
+/* The next name of a list, off its front; empty when there is none. */
+static struct str next_name(struct str *rest) {
+	size_t start = 0;
+	while (start < rest->length && strchr(" ,\t", rest->data[start])) {
+		start++;
+	}
+	*rest = str_skip(*rest, start);
+	size_t length = 0;
+	while (length < rest->length && !strchr(" ,\t", rest->data[length])) {
+		length++;
+	}
+	struct str name = {rest->data, length};
+	*rest = str_skip(*rest, length);
+	return name;
+}
+
+static bool holds_name(struct str list, struct str name) {
+	while (list.length) {
+		if (str_equal(next_name(&list), name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int set_models(void *to, const struct config_row *row, struct str text, struct err *err) {
+	struct buf list = BUF_INIT;
+	size_t count = 0;
+	int result = 0;
+	struct str name;
+	while (!result && (name = next_name(&text)).length) {
+		if (name.length > CONFIG_MODEL_SIZE - 1) {
+			result = refuse(name, err, "the name of a model: it is too long");
+		} else if (holds_name(buf_str(&list), name)) {
+			result = err_set(err, ERR_INVALID, "'%.*s' is named twice", STR_ARG(name));
+		} else if (++count > CONFIG_MAX_MODELS) {
+			result = err_set(err, ERR_INVALID, "more than %d models", CONFIG_MAX_MODELS);
+		} else {
+			buf_append_text(&list, list.length ? " " : "");
+			buf_append_str(&list, name);
+		}
+	}
+	if (!result) {
+		result = list.failed ? err_set(err, ERR_MEMORY, "out of memory")
+				     : set_text(to, row, buf_str(&list), err);
+	}
+	buf_free(&list);
+	return result;
+}
+
+static int set_think(void *to, const struct config_row *row, struct str text, struct err *err) {
+	static const char *const names[] = {
+		[CONFIG_THINK_OFF] = "off", [CONFIG_THINK_TAGS] = "tags", [CONFIG_THINK_OPEN] = "open"};
+	(void)row;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (str_is(text, names[i])) {
+			*(enum config_think *)to = (enum config_think)i;
+			return 0;
+		}
+	}
+	return refuse(text, err, "one of off, tags, open");
+}
+
+typedef int set_fn(void *to, const struct config_row *row, struct str text, struct err *err);
+
+/* `size` of what is not owned; 0: an owned text. */
+static const struct {
+	set_fn *set;
+	size_t size;
+	bool list;
+} types[] = {
+	[CONFIG_TEXT] = {set_text, 0, false},
+	[CONFIG_ADDRESS] = {set_address, 0, false},
+	[CONFIG_URL] = {set_url, 0, false},
+	[CONFIG_ORIGINS] = {set_origins, 0, true},
+	[CONFIG_COUNT] = {set_count, sizeof(uint32_t), false},
+	[CONFIG_SIZE] = {set_size, sizeof(uint64_t), false},
+	[CONFIG_TIME] = {set_time, sizeof(int64_t), false},
+	[CONFIG_LEVEL] = {set_level, sizeof(enum log_level), false},
+	[CONFIG_FORMAT] = {set_format, sizeof(enum log_format), false},
+	[CONFIG_YES_NO] = {set_yes_no, sizeof(bool), false},
+	[CONFIG_PRICE] = {set_price, sizeof(double), false},
+	[CONFIG_MODELS] = {set_models, 0, true},
+	[CONFIG_THINK] = {set_think, sizeof(enum config_think), false},
+};
+
+int config_value_set(void *to, const struct config_row *row, struct str text, struct err *err) {
+	return types[row->type].set(to, row, text, err);
+}
+
+bool config_value_is_list(const struct config_row *row) {
+	return types[row->type].list;
+}
+
+int config_value_add(void *to, const struct config_row *row, struct str text, struct err *err) {
 	struct buf all = BUF_INIT;
-	buf_append_text(&all, *(char **)target(config, row));
+	buf_append_text(&all, *(char **)to);
 	buf_append_char(&all, ' ');
 	buf_append_str(&all, text);
-	int result = all.failed ? err_set(err, ERR_MEMORY, "out of memory")
-				: config_value_set(config, row, buf_str(&all), err);
+	int result =
+		all.failed ? err_set(err, ERR_MEMORY, "out of memory") : config_value_set(to, row, buf_str(&all), err);
 	buf_free(&all);
 	return result;
 }
 
-void config_value_clear(struct config *config, const struct config_row *row) {
-	switch (row->type) {
-	case CONFIG_TEXT:
-	case CONFIG_ADDRESS:
-	case CONFIG_URL:
-	case CONFIG_ORIGINS:
-		mem_free(*(char **)target(config, row));
-		*(char **)target(config, row) = NULL;
-		break;
-	case CONFIG_COUNT:
-	case CONFIG_SIZE:
-	case CONFIG_TIME:
-	case CONFIG_LEVEL:
-	case CONFIG_FORMAT:
-		break;
+void config_value_copy(void *to, const void *from, const struct config_row *row) {
+	memcpy(to, from, types[row->type].size);
+}
+
+void config_value_clear(void *to, const struct config_row *row) {
+	if (types[row->type].size == 0) {
+		mem_free(*(char **)to);
+		*(char **)to = NULL;
 	}
 }

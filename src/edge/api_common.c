@@ -1,13 +1,35 @@
 #include "api_common.h"
 
-#include "base/json.h"
-
-int api_path_id(struct exchange *exchange, char id[static ID_SIZE], enum api_error_code missing) {
-	if (id_copy(id, exchange->match.captures[0])) {
+static int path_id(struct exchange *exchange, size_t capture, char id[static ID_SIZE], enum api_error_code missing) {
+	if (id_copy(id, exchange->match.captures[capture])) {
 		reply_code(exchange, missing);
 		return -1;
 	}
 	return 0;
+}
+
+int api_path_id(struct exchange *exchange, char id[static ID_SIZE], enum api_error_code missing) {
+	return path_id(exchange, 0, id, missing);
+}
+
+int api_path_second_id(struct exchange *exchange, char id[static ID_SIZE], enum api_error_code missing) {
+	return path_id(exchange, 1, id, missing);
+}
+
+int api_query_names(struct exchange *exchange, const char *const *known) {
+	char name[64] = "";
+	struct api_error error;
+	if (http_query_unknown(str_of(exchange->query), known, name, sizeof name)) {
+		return 0;
+	}
+	api_error_set(&error, API_UNKNOWN_FIELD, name, "'%s' is not a query parameter of this path.", name);
+	reply_error(exchange, &error);
+	return -1;
+}
+
+int api_no_query(struct exchange *exchange) {
+	static const char *const none[] = {NULL};
+	return api_query_names(exchange, none);
 }
 
 static int bad_query(struct exchange *exchange, const char *param, const char *cure) {
@@ -75,6 +97,35 @@ static void note_deprecated(struct exchange *exchange, const struct json *body) 
 	}
 }
 
+void api_reply_edit_err(struct exchange *exchange, const struct err *err, enum api_error_code missing) {
+	if (err->code == ERR_CONFLICT) {
+		reply_code(exchange, API_CONVERSATION_LOCKED);
+	} else {
+		api_reply_err(exchange, err, missing);
+	}
+}
+
+struct json_writer api_list_begin(struct buf *body) {
+	struct json_writer w = json_writer(body);
+	jw_object(&w);
+	jw_key(&w, "object");
+	jw_text(&w, "list");
+	jw_key(&w, "data");
+	jw_array(&w);
+	return w;
+}
+
+void api_list_end(struct json_writer *w, const char *first, const char *last, bool more) {
+	jw_array_end(w);
+	jw_key(w, "first_id");
+	jw_text(w, first);
+	jw_key(w, "last_id");
+	jw_text(w, last);
+	jw_key(w, "has_more");
+	jw_bool(w, more);
+	jw_object_end(w);
+}
+
 struct json *api_body_json(struct exchange *exchange) {
 	struct err err;
 	struct json *json = json_parse(buf_str(&exchange->body), &err);
@@ -87,6 +138,20 @@ struct json *api_body_json(struct exchange *exchange) {
 	json_free(&json);
 	reply_error(exchange, &error);
 	return NULL;
+}
+
+int api_conversation_body(struct exchange *exchange, enum conversation_body_kind kind, struct conversation_body *body) {
+	struct json *json = api_body_json(exchange);
+	struct api_error error;
+	if (!json) {
+		return -1;
+	}
+	int bad = conversation_body_read(json, kind, edge_wall_ms(exchange->edge), body, &error);
+	json_free(&json);
+	if (bad) {
+		reply_error(exchange, &error);
+	}
+	return bad;
 }
 
 static int check_fields(const struct json *body, const char *const *fields, struct api_error *error) {

@@ -109,21 +109,6 @@ static void stream(struct exchange *exchange, const char *id, uint32_t next) {
 	}
 }
 
-/* A misspelt starting_after, ignored, would send text a second time. What SDKs ask for beside, and this server never has
- * anything of, is let through. */
-static int check_query_names(struct exchange *exchange) {
-	static const char *const known[] = {"stream",    "starting_after",      "include",
-					    "include[]", "include_obfuscation", NULL};
-	char name[64] = "";
-	struct api_error error;
-	if (http_query_unknown(str_of(exchange->query), known, name, sizeof name)) {
-		return 0;
-	}
-	api_error_set(&error, API_UNKNOWN_FIELD, name, "'%s' is not a query parameter of this path.", name);
-	reply_error(exchange, &error);
-	return -1;
-}
-
 /* `stream` and `starting_after`; answers with an error and gives -1. */
 static int stream_query(struct exchange *exchange, bool *streams, uint32_t *next) {
 	struct str text = str_of(exchange->query);
@@ -149,10 +134,13 @@ static int stream_query(struct exchange *exchange, bool *streams, uint32_t *next
 }
 
 void api_response_get(struct exchange *exchange) {
+	/* What SDKs ask for beside, and this server never has anything of, is let through. */
+	static const char *const known[] = {"stream",    "starting_after",      "include",
+					    "include[]", "include_obfuscation", NULL};
 	char id[ID_SIZE];
 	bool streams = false;
 	uint32_t next = 0;
-	if (api_path_id(exchange, id, API_RESPONSE_NOT_FOUND) || check_query_names(exchange) ||
+	if (api_path_id(exchange, id, API_RESPONSE_NOT_FOUND) || api_query_names(exchange, known) ||
 	    stream_query(exchange, &streams, &next)) {
 		return;
 	}

@@ -29,6 +29,7 @@ struct exchange {
 	bool body_complete;
 	bool is_read_on; /* libwebsockets reads while we answer, and so notices when the client leaves */
 	struct buf body;
+	struct buf answer;     /* what a handler keeps for its answer while it waits */
 	char *idempotency_key; /* owned, as it came; NULL if none, "" if it was too long to keep */
 	bool refused;          /* `refusal` is told once the body was read */
 	struct api_error refusal;

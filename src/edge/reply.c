@@ -42,6 +42,7 @@ void exchange_free(struct exchange *exchange) {
 	mem_free(exchange->query);
 	mem_free(exchange->idempotency_key);
 	buf_free(&exchange->body);
+	buf_free(&exchange->answer);
 	exchange->magic = 0;
 	mem_free(exchange);
 }

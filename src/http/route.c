@@ -6,28 +6,35 @@
 static const char *const method_names[] = {
 	[HTTP_GET] = "GET", [HTTP_HEAD] = "HEAD", [HTTP_POST] = "POST", [HTTP_DELETE] = "DELETE"};
 
-/* Both begin with '/'. Segment for segment; "{}" takes one that is not empty. */
+/* The first segment, taken off the front with the slash before it. */
+static struct str take_segment(struct str *path) {
+	struct str segment = str_skip(*path, 1);
+	(void)str_find_char(segment, '/', &segment.length);
+	*path = str_skip(*path, segment.length + 1);
+	return segment;
+}
+
+/* Both begin with '/'. Segment for segment; "{}" takes one that is not empty, "{*}" all that is left. */
 static bool path_fits(const char *pattern, struct str path, struct str captures[static HTTP_MAX_CAPTURES]) {
 	struct str wanted = str_of(pattern);
 	size_t count = 0;
 	while (wanted.length > 0 && path.length > 0) {
-		wanted = str_skip(wanted, 1);
-		path = str_skip(path, 1);
-		size_t wanted_end = wanted.length;
-		size_t path_end = path.length;
-		(void)str_find_char(wanted, '/', &wanted_end);
-		(void)str_find_char(path, '/', &path_end);
-		struct str segment = {path.data, path_end};
-		if (str_is((struct str){wanted.data, wanted_end}, "{}")) {
+		struct str want = take_segment(&wanted);
+		struct str rest = str_skip(path, 1);
+		struct str segment = take_segment(&path);
+		bool is_tail = str_is(want, "{*}");
+		if (is_tail) {
+			segment = rest;
+			path = STR_NONE;
+		}
+		if (is_tail || str_is(want, "{}")) {
 			if (segment.length == 0 || count == HTTP_MAX_CAPTURES) {
 				return false;
 			}
 			captures[count++] = segment;
-		} else if (!str_equal((struct str){wanted.data, wanted_end}, segment)) {
+		} else if (!str_equal(want, segment)) {
 			return false;
 		}
-		wanted = str_skip(wanted, wanted_end);
-		path = str_skip(path, path_end);
 	}
 	return wanted.length == 0 && path.length == 0;
 }

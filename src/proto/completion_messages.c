@@ -272,7 +272,7 @@ static int read_words(const struct field *message, struct item *item) {
 	    (field_given(&refusal) && add_text(&refusal, item, PART_REFUSAL) != 0)) {
 		return -1;
 	}
-	return item_check_size(message, item);
+	return 0;
 }
 
 static bool has_words(const struct item *item) {

@@ -29,9 +29,6 @@ enum part_kind item_part_kind(enum item_role role);
 /* The value of a `call_id`. */
 int item_read_call_id(const struct field *id, struct item *item);
 
-/* Whether the item, as it is stored, can be read back. -1 with an error about the object's content. */
-int item_check_size(const struct field *object, const struct item *item);
-
 /* Where a part may stand. */
 enum part_place {
 	PLACE_USER = 1,        /* a message of the user */

@@ -361,31 +361,6 @@ static int read_item(const struct field *object, const struct reader *reader) {
 
 /* --- entry ---------------------------------------------------------------------------------------------------------- */
 
-/* Citations and probabilities beside many short parts: in full, with what was left out, an item may be too much for the
- * gate that its stored form has to pass. */
-int item_check_size(const struct field *object, const struct item *item) {
-	bool has_more = false;
-	for (size_t i = 0; i < item->part_count; i++) {
-		has_more = has_more || item->parts[i].annotations || item->parts[i].logprobs;
-	}
-	if (!has_more) {
-		return 0;
-	}
-	struct buf full = BUF_INIT;
-	struct err err = {0};
-	item_write(&full, item);
-	int result = full.failed ? err_set(&err, ERR_MEMORY, "out of memory") : json_check(buf_str(&full), &err);
-	buf_free(&full);
-	if (result != 0 && err.code == ERR_MEMORY) {
-		return field_no_memory(object);
-	}
-	struct field content = field_member(object, "content");
-	return result == 0 ? 0
-			   : api_error_set(content.error, API_INVALID_VALUE, content.path,
-					   "%s has too many parts, annotations and logprobs; leave the logprobs out",
-					   content.path);
-}
-
 int item_read(const struct json *json, const char *param, int64_t now_ms, struct item *item, struct api_error *error) {
 	struct item made = {0};
 	struct field object = field_root(param, json, error);
@@ -393,7 +368,7 @@ int item_read(const struct json *json, const char *param, int64_t now_ms, struct
 	if (json_type(json) != JSON_OBJECT) {
 		return field_wrong_type(&object, "an object: a message with role and content, or another item");
 	}
-	if (read_item(&object, &reader) != 0 || item_check_size(&object, &made) != 0) {
+	if (read_item(&object, &reader) != 0) {
 		item_free(&made);
 		return -1;
 	}
@@ -406,7 +381,7 @@ int item_read(const struct json *json, const char *param, int64_t now_ms, struct
 
 int item_read_stored(struct str text, struct item *item, struct err *err) {
 	struct err parse = {0};
-	struct json *json = json_parse(text, &parse);
+	struct json *json = json_parse_stored(text, &parse);
 	if (!json) {
 		return parse.code == ERR_MEMORY ? err_set(err, ERR_MEMORY, "out of memory while reading an item")
 						: err_set(err, ERR_CORRUPT, "a stored item is not JSON");

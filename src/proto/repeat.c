@@ -18,7 +18,7 @@ int request_read_key(struct str text, const char *param, char key[static REQUEST
 /* An extension without its id, which may have been made here. */
 static void write_extension(struct buf *out, const struct part *whole) {
 	struct err err = {0};
-	struct json *json = json_parse((struct str){whole->text, whole->length}, &err);
+	struct json *json = json_parse_stored((struct str){whole->text, whole->length}, &err);
 	struct json_writer w = json_writer(out);
 	/* Only for want of memory: what is in an extension was read from JSON. */
 	out->failed = out->failed || !json;

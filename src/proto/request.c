@@ -115,6 +115,12 @@ static int read_idempotency_key(const struct field *field, const struct reader *
 		       : request_read_key(text, field->path, reader->request->idempotency_key, field->error);
 }
 
+/* What Codex says of itself to OpenAI's service. */
+static int read_client_metadata(const struct field *field, const struct reader *reader) {
+	(void)reader;
+	return json_type(field->value) == JSON_OBJECT ? 0 : field_wrong_type(field, "an object of strings");
+}
+
 /* --- input ---------------------------------------------------------------------------------------------------------- */
 
 static int read_input(const struct field *field, const struct reader *reader) {
@@ -138,6 +144,7 @@ static const struct {
 	{"idempotency_key", read_idempotency_key, NULL},
 	{"generate", read_generate, NULL},
 	{"stream_id", read_stream_id, NULL},
+	{"client_metadata", read_client_metadata, NULL},
 	/* Not in Open Responses, but sent by clients of OpenAI's API. */
 	{"user", NULL, "safety_identifier or prompt_cache_key in its place"},
 	{"prompt", NULL, "instructions and input in its place"},

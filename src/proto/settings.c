@@ -187,7 +187,7 @@ static int read_stored(const struct json *json, struct request_settings *setting
 
 int request_settings_read(struct str text, struct request_settings *settings, struct err *err) {
 	struct err parse = {0};
-	struct json *json = json_parse(text, &parse);
+	struct json *json = json_parse_stored(text, &parse);
 	struct request_settings made = {.store = true};
 	struct api_error error = {0};
 	int result = json ? read_stored(json, &made, &error) : -1;

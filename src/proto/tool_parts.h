@@ -15,8 +15,7 @@ int tool_list_read_field(const struct field *field, enum tool_form form, struct 
 int tool_choice_read_field(const struct field *field, enum tool_form form, struct tool_choice *choice);
 int tool_choice_check_form(const struct tool_choice *choice, enum tool_form form, const struct tool_list *list,
 			   struct api_error *error);
-/* Only what was said, so that settings are stored in no more tokens than they came in: they have to pass the JSON gate
- * when they are read again. */
+/* Only what was said, for the store. */
 void tool_list_write_said(struct json_writer *w, const struct tool_list *list);
 void tool_choice_write_said(struct json_writer *w, const struct tool_choice *choice);
 

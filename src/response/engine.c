@@ -17,7 +17,6 @@
 
 struct engine {
 	struct engine_deps deps;
-	char default_model[REQUEST_MODEL_SIZE];
 	uint32_t max_live;
 	uint64_t checkpoint_interval_ms;
 	struct registry registry;
@@ -61,10 +60,6 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
 	list_init(&registry->queue);
 	list_init(&registry->unwatched);
 	list_init(&registry->spent);
-	if (str_copy(engine->default_model, sizeof engine->default_model, str_of(options->default_model))) {
-		err_set(err, ERR_INVALID, "the default model's name is too long");
-		goto free_engine;
-	}
 	registry->live = map_new();
 	registry->watches = map_new();
 	registry->claims = map_new();
@@ -94,7 +89,6 @@ free_registry:
 	map_free(&registry->live);
 	map_free(&registry->claims);
 	map_free(&registry->unsettled);
-free_engine:
 	mem_free(engine);
 	return NULL;
 }
@@ -123,45 +117,34 @@ void engine_free(struct engine **engine) {
 
 /* --- models --------------------------------------------------------------------------------------------------------- */
 
-size_t engine_models(struct engine *engine, char *const **names) {
-	return upstream_models(engine->deps.upstream, MODELS_MAX_AGE_MS, names);
+size_t engine_models(struct engine *engine, const struct upstream_model **models) {
+	return upstream_models(engine->deps.upstream, MODELS_MAX_AGE_MS, models);
 }
 
 bool engine_upstream_known(const struct engine *engine) {
-	return upstream_models_known(engine->deps.upstream);
+	return upstream_is_up(engine->deps.upstream);
 }
 
-/* "llama3" is how people write the "llama3:latest" of Ollama's list, and Ollama takes it. */
-static bool names_model(const char *listed, const char *asked) {
-	size_t length = strlen(asked);
-	return strncmp(listed, asked, length) == 0 && (!listed[length] || strcmp(listed + length, ":latest") == 0);
+bool engine_upstream_state(const struct engine *engine, size_t number, struct upstream_state *state) {
+	return upstream_state(engine->deps.upstream, number, state);
 }
 
-/* The model that a request means; NULL with an error when there is none such. */
-static const char *choose_model(struct engine *engine, const char *asked, struct api_error *error) {
-	char *const *names = NULL;
-	size_t count = engine_models(engine, &names);
-	if (!asked[0] && engine->default_model[0]) {
-		return engine->default_model;
+/* The model that a request means; -1 with an error when there is none such. */
+static int choose_model(struct engine *engine, const char *asked, struct upstream_model *model,
+			struct api_error *error) {
+	const struct upstream_model *models;
+	engine_models(engine, &models); /* an old list is asked for again */
+	switch (upstream_choose(engine->deps.upstream, asked, model)) {
+	case UPSTREAM_CHOSEN:
+		return 0;
+	case UPSTREAM_NONE_LISTED:
+		return api_error_set(
+			error, API_UPSTREAM_FAILED, "model",
+			"No model is named, none is set as default, and the upstream's list is not known.");
+	case UPSTREAM_NO_SUCH_MODEL:
+		break;
 	}
-	if (!asked[0] && count) {
-		return names[0];
-	}
-	if (!asked[0]) {
-		api_error_set(error, API_UPSTREAM_FAILED, "model",
-			      "No model is named, none is set as default, and the upstream's list is not known.");
-		return NULL;
-	}
-	if (strcmp(asked, engine->default_model) == 0 || !engine_upstream_known(engine)) {
-		return asked;
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (names_model(names[i], asked)) {
-			return asked;
-		}
-	}
-	api_error_set(error, API_MODEL_NOT_FOUND, "model", "The model '%s' does not exist.", asked);
-	return NULL;
+	return api_error_set(error, API_MODEL_NOT_FOUND, "model", "The model '%s' does not exist.", asked);
 }
 
 /* --- responses ------------------------------------------------------------------------------------------------------ */
@@ -215,8 +198,9 @@ int engine_create(struct engine *engine, const struct engine_start *start, struc
 		api_error_set(error, API_PARENT_NOT_READY, "previous_response_id", NULL);
 		goto free_request;
 	}
-	const char *model = choose_model(engine, start->request->settings.model, error);
-	if (!model && !keyed) {
+	struct upstream_model model = {.name = ""};
+	const bool chosen = choose_model(engine, start->request->settings.model, &model, error) == 0;
+	if (!chosen && !keyed) {
 		goto free_request;
 	}
 	struct engine_start from = *start;
@@ -225,12 +209,12 @@ int engine_create(struct engine *engine, const struct engine_start *start, struc
 		from.parent = parent->turn;
 		from.parent_conversation = parent->conversation;
 	}
-	struct response *response = response_new(registry, &engine->deps, &from, model ? model : "");
+	struct response *response = response_new(registry, &engine->deps, &from, &model);
 	if (!response) {
 		api_error_set(error, API_OVERLOADED, NULL, NULL);
 		goto free_request;
 	}
-	if (!model) {
+	if (!chosen) {
 		response->failure = *error; /* unless the key stands for an answer from when it could be had */
 	}
 	if ((keyed && idempotency_take(response, &claim)) || registry_add(registry, response->id, response)) {

@@ -69,7 +69,7 @@ static int seal_reasoning(void *owner, struct item *item) {
 }
 
 struct response *response_new(struct registry *registry, const struct engine_deps *deps,
-			      const struct engine_start *start, const char *model) {
+			      const struct engine_start *start, const struct upstream_model *model) {
 	struct response *r = mem_zalloc(sizeof *r);
 	if (!r) {
 		return NULL;
@@ -88,8 +88,9 @@ struct response *response_new(struct registry *registry, const struct engine_dep
 	r->output.closing = seal_reasoning;
 	r->output.owner = r;
 	str_copy_cut(r->owner, sizeof r->owner, str_of(start->owner));
-	str_copy_cut(r->model, sizeof r->model, str_of(model));
-	r->can = UPSTREAM_CAN_TOOLS | UPSTREAM_CAN_IMAGES | UPSTREAM_CAN_REASONING;
+	str_copy_cut(r->model, sizeof r->model, str_of(model->name));
+	r->can = model->can;
+	r->context_tokens = model->context;
 	memcpy(r->parent_id, start->request->previous_response_id, sizeof r->parent_id);
 	memcpy(r->continues, start->request->conversation, sizeof r->continues);
 	r->settings = start->request->settings;

@@ -33,12 +33,11 @@ struct response {
 	char id[ID_SIZE];
 	char owner[ID_SIZE];
 	char parent_id[ID_SIZE];
-	char continues
-		[ID_SIZE]; /* the conversation that it goes on with, behind whatever is its latest response then; "" */
-	size_t looked_at;  /* elements of the input that have been looked at for being one */
+	char continues[ID_SIZE]; /* the conversation that it goes on with, behind its latest response; "" for none */
+	size_t looked_at;        /* elements of the input that have been looked at for being references */
 	char model[REQUEST_MODEL_SIZE];
-	uint32_t can;            /* bits of UPSTREAM_CAN_…: what its model can do */
-	uint32_t context_tokens; /* of its model; 0: not declared */
+	uint32_t can;            /* UPSTREAM_CAN_…: what the model's servers can */
+	uint32_t context_tokens; /* what the model takes and gives together; 0: not declared */
 	struct request_settings settings;
 	struct item_list input;
 	int64_t created_ms;
@@ -88,9 +87,9 @@ struct response {
 	struct item_list so_far; /* its output in mid-stream, for who asked last */
 };
 
-/* What a new one is made of. The request is emptied. */
+/* What a new one is made of. The request is emptied; of the model it takes name, abilities and context. */
 struct response *response_new(struct registry *registry, const struct engine_deps *deps,
-			      const struct engine_start *start, const char *model);
+			      const struct engine_start *start, const struct upstream_model *model);
 /* Runs it from the loop on. */
 void response_begin(struct response *response);
 void response_hold(struct response *response);

@@ -72,48 +72,91 @@ void edge_settings_free(struct edge_settings *settings) {
 	*settings = (struct edge_settings){0};
 }
 
-static int read_api_key(const char *path, char **api_key, size_t *length, struct err *err) {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		return err_set(err, ERR_IO, "[upstream] api_key_file: %s: %s", path, strerror(errno));
+static void free_api_key(char **api_key) {
+	if (*api_key) {
+		seal_wipe(*api_key, API_KEY_MAX + 1);
+		mem_free(*api_key);
+		*api_key = NULL;
 	}
-	char *text = mem_zalloc(API_KEY_MAX + 1);
-	ssize_t got = text ? read(fd, text, API_KEY_MAX) : -1;
+}
+
+static int refuse_api_key(const struct config_upstream *upstream, char **api_key, const char *why, struct err *err) {
+	free_api_key(api_key);
+	return err_set(err, ERR_IO, "upstream %s: api_key_file: %s: %s", upstream->name, upstream->api_key_file, why);
+}
+
+static int read_api_key(const struct config_upstream *upstream, char **api_key, struct err *err) {
+	int fd = open(upstream->api_key_file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		return refuse_api_key(upstream, api_key, strerror(errno), err);
+	}
+	*api_key = mem_zalloc(API_KEY_MAX + 1);
+	ssize_t got = *api_key ? read(fd, *api_key, API_KEY_MAX) : -1;
+	int error = *api_key ? errno : ENOMEM;
 	close(fd);
 	if (got < 0) {
-		mem_free(text);
-		return err_set(err, ERR_IO, "[upstream] api_key_file: %s: %s", path, strerror(errno));
+		return refuse_api_key(upstream, api_key, strerror(error), err);
 	}
-	text[strcspn(text, "\r\n")] = '\0';
-	if (!text[0]) {
-		mem_free(text);
-		return err_set(err, ERR_INVALID, "[upstream] api_key_file: the first line of %s is empty", path);
+	(*api_key)[strcspn(*api_key, "\r\n")] = '\0';
+	return (*api_key)[0] ? 0 : refuse_api_key(upstream, api_key, "its first line is empty", err);
+}
+
+static uint32_t abilities_of(const struct config_upstream *upstream) {
+	uint32_t can = 0;
+	can |= upstream->tools ? UPSTREAM_CAN_TOOLS : 0;
+	can |= upstream->images ? UPSTREAM_CAN_IMAGES : 0;
+	can |= upstream->files ? UPSTREAM_CAN_FILES : 0;
+	can |= upstream->reasoning ? UPSTREAM_CAN_REASONING : 0;
+	return can;
+}
+
+static void fill_upstream(struct upstream_options *options, const struct config_upstream *upstream,
+			  const char *api_key) {
+	static const enum chat_think thinks[] = {
+		[CONFIG_THINK_OFF] = CHAT_THINK_OFF,
+		[CONFIG_THINK_TAGS] = CHAT_THINK_TAGS,
+		[CONFIG_THINK_OPEN] = CHAT_THINK_OPEN,
+	};
+	*options = (struct upstream_options){
+		.name = upstream->name,
+		.url = upstream->url,
+		.api_key = api_key,
+		.ca_file = upstream->ca_file[0] ? upstream->ca_file : NULL,
+		.models = upstream->models,
+		.can = abilities_of(upstream),
+		.context = upstream->context,
+		.input_price = upstream->input_price,
+		.output_price = upstream->output_price,
+		.think = thinks[upstream->think],
+		.connect_timeout_ms = upstream->connect_timeout_ms,
+		.first_token_timeout_ms = upstream->first_token_timeout_ms,
+		.silence_timeout_ms = upstream->silence_timeout_ms,
+		.retries = upstream->retries,
+		.retry_base_ms = upstream->retry_base_ms,
+		.retry_max_ms = upstream->retry_max_ms,
+		.breaker_failures = upstream->breaker_failures,
+		.breaker_pause_ms = upstream->breaker_pause_ms,
+		.max_event = EVENT_MAX,
+	};
+}
+
+int upstream_settings_make(struct upstream_settings *settings, const struct config *config, struct err *err) {
+	const struct config_upstream *upstreams[CONFIG_MAX_UPSTREAMS];
+	*settings = (struct upstream_settings){0};
+	size_t count = config_upstreams(config, upstreams);
+	for (size_t i = 0; i < count; i++) {
+		if (upstreams[i]->api_key_file[0] && read_api_key(upstreams[i], &settings->api_keys[i], err)) {
+			upstream_settings_free(settings);
+			return -1;
+		}
+		fill_upstream(&settings->options[i], upstreams[i], settings->api_keys[i]);
 	}
-	*api_key = text;
-	*length = API_KEY_MAX + 1;
+	settings->count = count;
 	return 0;
 }
 
-int upstream_options_make(struct upstream_options *options, const struct config *config, char **api_key, size_t *length,
-			  struct err *err) {
-	const char *file = config->upstream.api_key_file;
-	*api_key = NULL;
-	*length = 0;
-	if (file && file[0] && read_api_key(file, api_key, length, err)) {
-		return -1;
+void upstream_settings_free(struct upstream_settings *settings) {
+	for (size_t i = 0; i < CONFIG_MAX_UPSTREAMS; i++) {
+		free_api_key(&settings->api_keys[i]);
 	}
-	const char *ca_file = config->upstream.ca_file;
-	*options = (struct upstream_options){
-		.url = config->upstream.url,
-		.api_key = *api_key,
-		.ca_file = ca_file && ca_file[0] ? ca_file : NULL,
-		.connect_timeout_ms = config->upstream.connect_timeout_ms,
-		.first_token_timeout_ms = config->upstream.first_token_timeout_ms,
-		.silence_timeout_ms = config->upstream.silence_timeout_ms,
-		.retries = config->upstream.retries,
-		.retry_base_ms = config->upstream.retry_base_ms,
-		.retry_max_ms = config->upstream.retry_max_ms,
-		.max_event = EVENT_MAX,
-	};
-	return 0;
 }

@@ -18,8 +18,16 @@ struct edge_settings {
 int edge_settings_make(struct edge_settings *settings, const struct config *config, struct err *err);
 void edge_settings_free(struct edge_settings *settings);
 
-/* Reads the key file, if one is set, into *api_key, which the caller wipes and frees: mem_alloc'ed, `*length` long. */
-int upstream_options_make(struct upstream_options *options, const struct config *config, char **api_key, size_t *length,
-			  struct err *err);
+/* What the options of the upstreams borrow, beside the configuration. */
+struct upstream_settings {
+	struct upstream_options options[CONFIG_MAX_UPSTREAMS];
+	size_t count;
+	char *api_keys[CONFIG_MAX_UPSTREAMS]; /* owned; NULL: none */
+};
+
+/* Reads the key files. */
+int upstream_settings_make(struct upstream_settings *settings, const struct config *config, struct err *err);
+/* Wipes the keys. */
+void upstream_settings_free(struct upstream_settings *settings);
 
 #endif

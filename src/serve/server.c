@@ -242,18 +242,14 @@ static void on_identities(void *owner, const struct err *err) {
 }
 
 static int open_upstream(struct server *server) {
-	struct upstream_options options;
-	char *api_key = NULL;
-	size_t length = 0;
-	if (upstream_options_make(&options, server->config, &api_key, &length, server->err)) {
+	struct upstream_settings settings;
+	if (upstream_settings_make(&settings, server->config, server->err)) {
 		return -1;
 	}
 	const struct upstream_deps deps = {&server->loop, clock_system(), server->log, server->metrics};
-	server->upstream = upstream_new(&options, &deps, server->err);
-	if (api_key) {
-		seal_wipe(api_key, length);
-		mem_free(api_key);
-	}
+	server->upstream =
+		upstream_new(settings.options, settings.count, server->config->upstream.model, &deps, server->err);
+	upstream_settings_free(&settings);
 	return server->upstream ? 0 : -1;
 }
 
@@ -285,7 +281,6 @@ static int open_modules(struct server *server) {
 	};
 	server->conversations = conversations_new(&conversation_deps, err);
 	const struct engine_options engine_options = {
-		.default_model = server->config->upstream.model ? server->config->upstream.model : "",
 		.max_context = (size_t)server->config->limits.max_context,
 		.max_answer = (size_t)server->config->limits.max_answer,
 		.checkpoint_interval_ms = CHECKPOINT_MS,

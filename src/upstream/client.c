@@ -5,46 +5,22 @@
 #include <strings.h>
 
 #include "base/mem.h"
-#include "deadline.h"
-#include "endpoint.h"
-#include "fault.h"
-#include "models.h"
-#include "multi.h"
 #include "retry.h"
+#include "round.h"
+#include "upstream.h"
 #include "upstream/sse.h"
 
-/* Transfers of one multi handle. Over TLS a handle of its own costs a set of CA certificates, and HTTP/2 needs few
- * connections anyway. */
-#define SHARD_SIZE 64
-#define SHARD_SIZE_TLS 256
 /* An error answer is read so far. */
 #define MAX_ERROR_BODY 16384
 /* After [DONE] the answer should end at once; waiting for it keeps the connection usable. */
 #define ENDING_MS 100
-
-enum queue { QUEUE_FIRST_TOKEN, QUEUE_SILENCE, QUEUE_ENDING, QUEUE_PAUSE };
-
-struct upstream {
-	struct upstream_options options; /* numbers only; the texts are the endpoint's */
-	const struct clock *clock;
-	struct multi *multi;
-	struct endpoint *endpoint;
-	struct models *models;
-	struct deadlines *deadlines;
-	struct buf scratch; /* of the chunk being read */
-	struct counter *requests;
-	struct counter *retries;
-	struct counter *errors[FAULT_COUNT];
-	struct histogram *first_token;
-	struct gauge *live;
-};
 
 enum call_state {
 	CALL_ASKING,     /* no byte of an answer's body yet */
 	CALL_COLLECTING, /* an answer that is no stream: an error, or a whole completion */
 	CALL_STREAMING,
 	CALL_ENDING, /* [DONE] came */
-	CALL_PAUSED, /* until the next try */
+	CALL_PAUSED, /* before the first try, and between two */
 	CALL_OVER,
 };
 
@@ -53,6 +29,7 @@ struct upstream_call {
 	struct upstream_sink sink;
 	void *owner;
 	struct log log;
+	struct round round;
 	struct transfer transfer;
 	struct deadline deadline;
 	struct sse_parser sse;
@@ -60,9 +37,11 @@ struct upstream_call {
 	struct buf answer;  /* what is collected */
 	struct buf said;    /* the upstream's own words about an error; may hold content: never logged */
 	enum call_state state;
-	enum upstream_error verdict; /* of the event being read; UPSTREAM_OK: go on */
+	enum upstream_error verdict; /* of the event being read; UPSTREAM_OK: go on. Paused: if nobody may be asked */
 	bool in_callback;            /* upstream_cancel leaves the memory to whoever runs the callback */
 	bool cancelled;
+	bool live;                  /* counted as such */
+	bool shared;                /* the deadline that runs is its server's share */
 	bool unconnected;           /* the last try found nobody */
 	bool touched;               /* a try before it may have come to a model */
 	bool texted;                /* the first delta has come */
@@ -89,7 +68,7 @@ static void call_move(struct upstream_call *call, enum call_state to) {
 	static const unsigned allowed[] = {
 		[CALL_ASKING] = TO(CALL_COLLECTING) | TO(CALL_STREAMING) | TO(CALL_PAUSED) | TO(CALL_OVER),
 		[CALL_COLLECTING] = TO(CALL_PAUSED) | TO(CALL_OVER),
-		[CALL_STREAMING] = TO(CALL_ENDING) | TO(CALL_OVER),
+		[CALL_STREAMING] = TO(CALL_ENDING) | TO(CALL_PAUSED) | TO(CALL_OVER),
 		[CALL_ENDING] = TO(CALL_OVER),
 		[CALL_PAUSED] = TO(CALL_ASKING) | TO(CALL_OVER),
 		[CALL_OVER] = 0,
@@ -108,6 +87,14 @@ static void call_stop(struct upstream_call *call) {
 	if (call->transfer.easy) {
 		curl_easy_cleanup(call->transfer.easy);
 		call->transfer.easy = NULL;
+	}
+	if (call->texted) {
+		round_answered(&call->round);
+	} else {
+		round_abandon(&call->round);
+	}
+	if (call->live) {
+		call->live = false;
 		gauge_add(call->upstream->live, -1);
 	}
 }
@@ -125,7 +112,7 @@ static void call_free(struct upstream_call *call) {
 
 static void outcome_text(const struct upstream_call *call, enum upstream_error error, char *text, size_t size) {
 	struct str said = buf_str(&call->said);
-	if (said.length == 0 || error == UPSTREAM_UNAUTHORIZED || endpoint_key_in(call->upstream->endpoint, said)) {
+	if (said.length == 0 || error == UPSTREAM_UNAUTHORIZED || endpoint_key_in(call->round.target->endpoint, said)) {
 		snprintf(text, size, "%s", fault_text(error));
 	} else {
 		char cut[200];
@@ -141,6 +128,8 @@ static bool is_harmless(const struct upstream_call *call, enum upstream_error er
 	case UPSTREAM_TLS:
 	case UPSTREAM_UNAUTHORIZED:
 	case UPSTREAM_RATE_LIMITED:
+	case UPSTREAM_UNAVAILABLE:
+	case UPSTREAM_UNABLE:
 		return true;
 	case UPSTREAM_REFUSED:
 		return call->unconnected; /* and not a connection that broke behind the request */
@@ -151,6 +140,7 @@ static bool is_harmless(const struct upstream_call *call, enum upstream_error er
 
 /* The last act: the owner hears of it, then the call is gone. */
 static void call_finish(struct upstream_call *call, enum upstream_error error) {
+	struct target *target = call->round.target;
 	struct upstream_outcome outcome = {
 		.error = error,
 		.finish = error == UPSTREAM_OK ? call->finish : CHAT_FINISH_NONE,
@@ -161,54 +151,94 @@ static void call_finish(struct upstream_call *call, enum upstream_error error) {
 		.untouched = !call->touched && is_harmless(call, error),
 	};
 	outcome_text(call, error, outcome.text, sizeof outcome.text);
-	if (error != UPSTREAM_OK && !endpoint_key_in(call->upstream->endpoint, str_of(call->code))) {
+	if (error != UPSTREAM_OK && target && !endpoint_key_in(target->endpoint, str_of(call->code))) {
 		str_copy(outcome.code, sizeof outcome.code, str_of(call->code));
 	}
 	str_copy(outcome.service_tier, sizeof outcome.service_tier, str_of(call->service_tier));
 	call_move(call, CALL_OVER);
+	if (!target) {
+		counter_add(call->upstream->unasked[error], 1);
+	} else if (error == UPSTREAM_OK) {
+		round_answered(&call->round);
+	} else if (call->texted) {
+		target_count_error(target, error);
+	} else {
+		round_failed(&call->round, error);
+	}
 	call_stop(call);
 	if (error != UPSTREAM_OK) {
-		counter_add(call->upstream->errors[error], 1);
-		log_warn(&call->log, "upstream failed", LOG_S("error", upstream_error_name(error)),
-			 LOG_S("reason", call->reason), LOG_I("status", call->status), LOG_I("tries", call->tries));
+		log_warn(&call->log, "upstream failed", LOG_S("upstream", target ? target->name : ""),
+			 LOG_S("error", upstream_error_name(error)), LOG_S("reason", call->reason),
+			 LOG_I("status", call->status), LOG_I("tries", call->tries));
 	}
 	call->in_callback = true;
 	call->sink.finished(call->owner, &outcome);
 	call_free(call);
 }
 
+static void call_set_deadline(struct upstream_call *call, enum queue queue, int64_t due_ms) {
+	unsigned first = call->round.target ? call->round.target->number * QUEUE_COUNT : 0;
+	deadline_set(call->upstream->deadlines, &call->deadline, first + queue, due_ms);
+}
+
+/* A silent server gets only its share of the time, if another one is left to ask when that is over. */
+static void call_bound(struct upstream_call *call) {
+	int64_t share_ms = round_options(&call->round)->first_token_timeout_ms / call->round.route.count;
+	int64_t due_ms = deadlines_now_ms(call->upstream->deadlines) + share_ms;
+	call->shared = due_ms < call->first_token_due_ms;
+	if (call->shared) {
+		call_set_deadline(call, QUEUE_SHARE, due_ms);
+	} else {
+		call_set_deadline(call, QUEUE_FIRST_TOKEN, call->first_token_due_ms);
+	}
+}
+
+/* Asks the server that the round has come to. */
 static int call_try(struct upstream_call *call, struct err *err) {
-	struct upstream *upstream = call->upstream;
+	const struct target *target = call->round.target;
 	buf_clear(&call->answer);
 	buf_clear(&call->said);
+	sse_free(&call->sse);
+	sse_init(&call->sse, target->options.max_event);
 	call->code[0] = '\0';
+	call->service_tier[0] = '\0';
 	call->verdict = UPSTREAM_OK;
 	call->reason = "";
 	call->status = 0;
 	call->retry_after_ms = -1;
-	if (multi_start(upstream->multi, &call->transfer, err)) {
+	call->unconnected = false;
+	call->finish = CHAT_FINISH_NONE;
+	call->usage = (struct chat_usage){0};
+	if (call->transfer.easy) {
+		curl_easy_cleanup(call->transfer.easy);
+	}
+	call->transfer.easy = endpoint_post_chat(target->endpoint, buf_str(&call->request));
+	if (!call->transfer.easy) {
+		return err_set(err, ERR_MEMORY, "no memory for an upstream request");
+	}
+	if (multi_start(target->multi, &call->transfer, err)) {
 		return -1;
 	}
+	call_move(call, CALL_ASKING);
 	call->tries++;
-	deadline_set(upstream->deadlines, &call->deadline, QUEUE_FIRST_TOKEN, call->first_token_due_ms);
+	counter_add(target->requests, 1);
+	call_bound(call);
 	return 0;
 }
 
-static uint64_t random_u64(void) {
-	uint64_t random = 0;
-	uv_random(NULL, NULL, &random, sizeof random, 0, NULL);
-	return random;
+/* Paused no longer: the next server of this round is asked. */
+static void call_turn(struct upstream_call *call) {
+	if (!round_next(&call->round)) {
+		call_finish(call, call->verdict);
+	} else if (call_try(call, NULL)) {
+		call_finish(call, UPSTREAM_MEMORY);
+	}
 }
 
-/* A try went wrong before the first token: another one, after a pause, or the end. */
-static void call_fail(struct upstream_call *call, enum upstream_error error) {
+/* Another round, after a pause, or the end. */
+static void call_repeat(struct upstream_call *call, enum upstream_error error) {
 	struct upstream *upstream = call->upstream;
-	const struct retry_policy policy = {upstream->options.retries, upstream->options.retry_base_ms,
-					    upstream->options.retry_max_ms};
-	int64_t pause_ms = -1;
-	if (fault_is_passing(error, call->status)) {
-		pause_ms = retry_pause_ms(&policy, call->tries, call->retry_after_ms, random_u64());
-	}
+	int64_t pause_ms = round_pause_ms(&call->round);
 	int64_t due_ms = deadlines_now_ms(upstream->deadlines) + pause_ms;
 	if (pause_ms < 0 || due_ms >= call->first_token_due_ms) {
 		call_finish(call, error);
@@ -217,11 +247,47 @@ static void call_fail(struct upstream_call *call, enum upstream_error error) {
 	call->touched = call->touched || !is_harmless(call, error);
 	multi_stop(&call->transfer);
 	call_move(call, CALL_PAUSED);
-	deadline_set(upstream->deadlines, &call->deadline, QUEUE_PAUSE, due_ms);
+	call->verdict = error;
+	round_again(&call->round);
+	call_set_deadline(call, QUEUE_PAUSE, due_ms);
 	counter_add(upstream->retries, 1);
-	log_info(&call->log, "upstream is tried again", LOG_S("error", upstream_error_name(error)),
-		 LOG_S("reason", call->reason), LOG_I("status", call->status), LOG_I("tries", call->tries),
-		 LOG_I("pause_ms", pause_ms));
+	log_info(&call->log, "upstream is tried again", LOG_S("upstream", call->round.target->name),
+		 LOG_S("error", upstream_error_name(error)), LOG_S("reason", call->reason),
+		 LOG_I("status", call->status), LOG_I("tries", call->tries), LOG_I("pause_ms", pause_ms));
+}
+
+/* A try went wrong before the first token: the next server at once, another round, or the end. */
+static void call_fail(struct upstream_call *call, enum upstream_error error) {
+	if (!fault_is_elsewhere(error, call->status)) {
+		call_finish(call, error);
+		return;
+	}
+	round_failed(&call->round, error);
+	if (fault_is_passing(error, call->status)) {
+		round_may_pass(&call->round, call->retry_after_ms);
+	}
+	if (!round_has_next(&call->round)) {
+		call_repeat(call, error);
+		return;
+	}
+	call->touched = call->touched || !is_harmless(call, error);
+	log_info(&call->log, "next upstream is tried", LOG_S("upstream", call->round.target->name),
+		 LOG_S("error", upstream_error_name(error)), LOG_S("reason", call->reason),
+		 LOG_I("status", call->status), LOG_I("tries", call->tries));
+	multi_stop(&call->transfer);
+	call_move(call, CALL_PAUSED);
+	call->verdict = error;
+	counter_add(call->upstream->failovers, 1);
+	call_turn(call);
+}
+
+/* Reading has come to an end, well or not. What was heard of an answer can't be taken back. */
+static void call_end(struct upstream_call *call, enum upstream_error error) {
+	if (error == UPSTREAM_OK || call->texted || call->state == CALL_ENDING) {
+		call_finish(call, error);
+	} else {
+		call_fail(call, error);
+	}
 }
 
 /* --- reading the answer ----------------------------------------------------------------------------------------- */
@@ -310,7 +376,7 @@ static bool is_success(int status) {
 
 static void call_collect(struct upstream_call *call) {
 	bool success = is_success(call->status);
-	size_t room = (success ? call->upstream->options.max_event : MAX_ERROR_BODY) - call->answer.length;
+	size_t room = (success ? call->round.target->options.max_event : MAX_ERROR_BODY) - call->answer.length;
 	struct str input = buf_str(&call->transfer.input);
 	if (input.length > room) {
 		input.length = room;
@@ -330,7 +396,7 @@ static bool is_type(const char *content_type, const char *wanted) {
 
 static void call_expect(struct upstream_call *call) {
 	const struct chat_reader_options options = {
-		.think = call->upstream->options.think,
+		.think = call->round.target->options.think,
 		.scratch = &call->upstream->scratch,
 		.each = on_delta,
 		.owner = call,
@@ -374,23 +440,21 @@ static void call_answered(struct upstream_call *call) {
 static void call_drop_request(struct upstream_call *call) {
 	curl_off_t sent = 0;
 	curl_easy_getinfo(call->transfer.easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-	if (!endpoint_is_tls(call->upstream->endpoint) && (size_t)sent == call->request.length) {
+	if (!endpoint_is_tls(call->round.target->endpoint) && (size_t)sent == call->request.length) {
 		buf_free(&call->request);
 	}
 }
 
 /* What one read brought is used up: the owner may pass it on, and the next deadline runs. */
 static void call_flush(struct upstream_call *call) {
-	struct upstream *upstream = call->upstream;
-	int64_t now_ms = deadlines_now_ms(upstream->deadlines);
+	int64_t now_ms = deadlines_now_ms(call->upstream->deadlines);
 	if (call->state == CALL_ENDING) {
 		if (!call->ending) {
 			call->ending = true;
-			deadline_set(upstream->deadlines, &call->deadline, QUEUE_ENDING, now_ms + ENDING_MS);
+			call_set_deadline(call, QUEUE_ENDING, now_ms + ENDING_MS);
 		}
 	} else if (call->texted) {
-		deadline_set(upstream->deadlines, &call->deadline, QUEUE_SILENCE,
-			     now_ms + upstream->options.silence_timeout_ms);
+		call_set_deadline(call, QUEUE_SILENCE, now_ms + call->round.target->options.silence_timeout_ms);
 	}
 	if (call->unflushed) {
 		call->unflushed = false;
@@ -431,7 +495,7 @@ static void call_judge(struct upstream_call *call, bool complete) {
 	if (call->cancelled) {
 		call_free(call);
 	} else {
-		call_finish(call, call->verdict);
+		call_end(call, call->verdict);
 	}
 }
 
@@ -450,6 +514,7 @@ static void on_readable(struct transfer *transfer) {
 	if (!call->cancelled) {
 		buf_clear(&transfer->input);
 		if (call->texted && !texted) {
+			round_answered(&call->round);
 			call_drop_request(call);
 		}
 		call_flush(call);
@@ -460,7 +525,7 @@ static void on_readable(struct transfer *transfer) {
 	} else if (call->verdict != UPSTREAM_OK && call->state == CALL_COLLECTING && !is_success(call->status)) {
 		call_judge(call, false);
 	} else if (call->verdict != UPSTREAM_OK) {
-		call_finish(call, call->verdict);
+		call_end(call, call->verdict);
 	}
 }
 
@@ -483,34 +548,60 @@ static void on_done(struct transfer *transfer, CURLcode code) {
 		break;
 	case CALL_COLLECTING:
 		if (call->verdict != UPSTREAM_OK) {
-			call_finish(call, call->verdict);
+			call_end(call, call->verdict);
 		} else {
 			call_judge(call, code == CURLE_OK);
 		}
 		break;
 	default:
 		/* With a finish reason the text is whole, however the connection ended. */
-		call_finish(call, call->finish == CHAT_FINISH_NONE ? UPSTREAM_CUT : UPSTREAM_OK);
+		call_end(call, call->finish == CHAT_FINISH_NONE ? UPSTREAM_CUT : UPSTREAM_OK);
 	}
 }
 
 static void on_deadline(struct deadline *deadline) {
 	struct upstream_call *call = container_of(deadline, struct upstream_call, deadline);
 	if (call->state == CALL_PAUSED) {
-		call_move(call, CALL_ASKING);
-		if (call_try(call, NULL)) {
-			call_finish(call, UPSTREAM_MEMORY);
-		}
+		call_turn(call);
 	} else if (call->finish != CHAT_FINISH_NONE) {
 		call_finish(call, UPSTREAM_OK);
+	} else if (call->texted) {
+		call_finish(call, UPSTREAM_STALLED);
+	} else if (!call->shared) {
+		call_finish(call, UPSTREAM_TIMEOUT);
+	} else if (round_has_next(&call->round)) {
+		call_fail(call, UPSTREAM_TIMEOUT);
 	} else {
-		call_finish(call, call->texted ? UPSTREAM_STALLED : UPSTREAM_TIMEOUT);
+		call->shared = false;
+		call_set_deadline(call, QUEUE_FIRST_TOKEN, call->first_token_due_ms);
 	}
 }
 
 static const struct transfer_events call_events = {.readable = on_readable, .done = on_done};
 
 /* --- the interface ---------------------------------------------------------------------------------------------- */
+
+/* Nobody can be asked: the owner hears of it from the loop. */
+static void call_give_up(struct upstream_call *call, enum upstream_error error) {
+	call->retry_after_ms = round_wait_ms(&call->round);
+	call->verdict = error;
+	call_set_deadline(call, QUEUE_PAUSE, deadlines_now_ms(call->upstream->deadlines));
+}
+
+static int call_begin(struct upstream_call *call, const struct chat_request *request, struct err *err) {
+	const struct upstream *upstream = call->upstream;
+	if (round_open(&call->round, upstream->pool, request->model, request->needs)) {
+		call_give_up(call, UPSTREAM_UNABLE);
+		return 0;
+	}
+	call->first_token_due_ms =
+		deadlines_now_ms(upstream->deadlines) + round_options(&call->round)->first_token_timeout_ms;
+	if (!round_next(&call->round)) {
+		call_give_up(call, UPSTREAM_UNAVAILABLE);
+		return 0;
+	}
+	return call_try(call, err);
+}
 
 struct upstream_call *upstream_start(struct upstream *upstream, const struct chat_request *request,
 				     const struct log *log, const struct upstream_sink *sink, void *owner,
@@ -521,28 +612,25 @@ struct upstream_call *upstream_start(struct upstream *upstream, const struct cha
 		return NULL;
 	}
 	call->upstream = upstream;
+	call->state = CALL_PAUSED;
 	call->sink = *sink;
 	call->owner = owner;
 	call->log = *log;
 	call->transfer.events = &call_events;
+	call->deadline.passed = on_deadline;
+	call->reason = "";
+	call->retry_after_ms = -1;
 	call->started_us = clock_monotonic_us(upstream->clock);
-	call->first_token_due_ms = deadlines_now_ms(upstream->deadlines) + upstream->options.first_token_timeout_ms;
-	sse_init(&call->sse, upstream->options.max_event);
 	chat_request_write(&call->request, request);
 	if (call->request.failed) {
 		err_set(err, ERR_MEMORY, "no memory for an upstream request");
 		goto fail;
 	}
-	call->transfer.easy = endpoint_post_chat(upstream->endpoint, buf_str(&call->request));
-	if (!call->transfer.easy) {
-		err_set(err, ERR_MEMORY, "no memory for an upstream request");
-		goto fail;
-	}
+	call->live = true;
 	gauge_add(upstream->live, 1);
-	if (call_try(call, err)) {
+	if (call_begin(call, request, err)) {
 		goto fail;
 	}
-	counter_add(upstream->requests, 1);
 	return call;
 fail:
 	call_free(call);
@@ -561,81 +649,4 @@ void upstream_cancel(struct upstream_call **call) {
 	} else {
 		call_free(old);
 	}
-}
-
-size_t upstream_models(struct upstream *upstream, int64_t max_age_ms, char *const **names) {
-	models_refresh(upstream->models, max_age_ms);
-	return models_names(upstream->models, names);
-}
-
-bool upstream_models_known(const struct upstream *upstream) {
-	return models_known(upstream->models);
-}
-
-static void register_metrics(struct upstream *upstream, struct metrics *metrics) {
-	upstream->requests =
-		metrics_counter(metrics, "sluice_upstream_requests_total", NULL, "Answers asked of the upstream.");
-	upstream->retries =
-		metrics_counter(metrics, "sluice_upstream_retries_total", NULL, "Further tries after a failed one.");
-	for (enum upstream_error error = UPSTREAM_OK + 1; error < FAULT_COUNT; error++) {
-		upstream->errors[error] = metrics_counter(metrics, "sluice_upstream_errors_total", fault_label(error),
-							  "Answers that ended with an error.");
-	}
-	upstream->first_token = metrics_histogram(metrics, "sluice_upstream_first_token_seconds", NULL,
-						  "From the request to the first text.");
-	upstream->live = metrics_gauge(metrics, "sluice_upstream_live", NULL, "Answers under way.");
-}
-
-static int fill(struct upstream *upstream, const struct upstream_options *options, const struct upstream_deps *deps,
-		struct err *err) {
-	upstream->options = *options;
-	upstream->clock = deps->clock;
-	register_metrics(upstream, deps->metrics);
-	upstream->endpoint = endpoint_new(options, err);
-	if (!upstream->endpoint) {
-		return -1;
-	}
-	unsigned shard_size = endpoint_is_tls(upstream->endpoint) ? SHARD_SIZE_TLS : SHARD_SIZE;
-	upstream->multi = multi_new(deps->loop, shard_size, err);
-	upstream->deadlines = deadlines_new(deps->loop, deps->clock, on_deadline, err);
-	if (!upstream->multi || !upstream->deadlines) {
-		return -1;
-	}
-	upstream->models = models_new(upstream->multi, upstream->endpoint, deps->clock, deps->log, err);
-	return upstream->models ? 0 : -1;
-}
-
-struct upstream *upstream_new(const struct upstream_options *options, const struct upstream_deps *deps,
-			      struct err *err) {
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-		err_set(err, ERR_MEMORY, "libcurl did not start");
-		return NULL;
-	}
-	struct upstream *upstream = mem_zalloc(sizeof *upstream);
-	if (!upstream) {
-		err_set(err, ERR_MEMORY, "no memory for the upstream");
-		curl_global_cleanup();
-		return NULL;
-	}
-	if (fill(upstream, options, deps, err)) {
-		upstream_free(&upstream);
-		return NULL;
-	}
-	models_refresh(upstream->models, 0);
-	return upstream;
-}
-
-void upstream_free(struct upstream **upstream) {
-	struct upstream *old = *upstream;
-	if (!old) {
-		return;
-	}
-	*upstream = NULL;
-	models_free(&old->models);
-	multi_free(&old->multi);
-	deadlines_free(&old->deadlines);
-	endpoint_free(&old->endpoint);
-	buf_free(&old->scratch);
-	mem_free(old);
-	curl_global_cleanup();
 }

@@ -7,9 +7,9 @@
 struct deadlines {
 	uv_timer_t timer;
 	const struct clock *clock;
-	deadline_fn *passed;
 	int64_t armed_ms; /* when the timer fires, at the latest; NEVER: it does not run */
-	struct list queues[DEADLINE_QUEUES];
+	unsigned queue_count;
+	struct list queues[];
 };
 
 int64_t deadlines_now_ms(const struct deadlines *deadlines) {
@@ -34,7 +34,7 @@ static void on_timer(uv_timer_t *timer) {
 	int64_t now_ms = deadlines_now_ms(deadlines);
 	struct list passed;
 	list_init(&passed);
-	for (unsigned i = 0; i < DEADLINE_QUEUES; i++) {
+	for (unsigned i = 0; i < deadlines->queue_count; i++) {
 		struct deadline *deadline;
 		while ((deadline = first(&deadlines->queues[i])) && deadline->due_ms <= now_ms) {
 			list_remove(&deadline->link);
@@ -45,10 +45,10 @@ static void on_timer(uv_timer_t *timer) {
 	while (!list_empty(&passed)) {
 		struct deadline *deadline = first(&passed);
 		list_remove(&deadline->link);
-		deadlines->passed(deadline);
+		deadline->passed(deadline);
 	}
 	int64_t next_ms = NEVER;
-	for (unsigned i = 0; i < DEADLINE_QUEUES; i++) {
+	for (unsigned i = 0; i < deadlines->queue_count; i++) {
 		struct deadline *deadline = first(&deadlines->queues[i]);
 		if (deadline && deadline->due_ms < next_ms) {
 			next_ms = deadline->due_ms;
@@ -59,16 +59,16 @@ static void on_timer(uv_timer_t *timer) {
 	}
 }
 
-struct deadlines *deadlines_new(uv_loop_t *loop, const struct clock *clock, deadline_fn *passed, struct err *err) {
-	struct deadlines *deadlines = mem_zalloc(sizeof *deadlines);
+struct deadlines *deadlines_new(uv_loop_t *loop, const struct clock *clock, unsigned queues, struct err *err) {
+	struct deadlines *deadlines = mem_zalloc(sizeof *deadlines + queues * sizeof deadlines->queues[0]);
 	if (!deadlines) {
 		err_set(err, ERR_MEMORY, "no memory for deadlines");
 		return NULL;
 	}
 	deadlines->clock = clock;
-	deadlines->passed = passed;
+	deadlines->queue_count = queues;
 	deadlines->armed_ms = NEVER;
-	for (unsigned i = 0; i < DEADLINE_QUEUES; i++) {
+	for (unsigned i = 0; i < deadlines->queue_count; i++) {
 		list_init(&deadlines->queues[i]);
 	}
 	uv_timer_init(loop, &deadlines->timer);

@@ -13,25 +13,25 @@
 #include "base/err.h"
 #include "base/list.h"
 
-#define DEADLINE_QUEUES 4
-
-/* Embedded by its owner, zeroed at first. */
-struct deadline {
-	struct list link;
-	int64_t due_ms;
-};
-
+struct deadline;
 /* Runs from the loop when one has passed; it is off its queue by then. May set and clear any. */
 typedef void deadline_fn(struct deadline *deadline);
 
+/* Embedded by its owner, zeroed at first, who sets `passed`. */
+struct deadline {
+	struct list link;
+	int64_t due_ms;
+	deadline_fn *passed;
+};
+
 struct deadlines;
 
-struct deadlines *deadlines_new(uv_loop_t *loop, const struct clock *clock, deadline_fn *passed, struct err *err);
+struct deadlines *deadlines_new(uv_loop_t *loop, const struct clock *clock, unsigned queues, struct err *err);
 /* None is called any more. The memory goes when the loop has closed the timer. */
 void deadlines_free(struct deadlines **deadlines);
 
 int64_t deadlines_now_ms(const struct deadlines *deadlines);
-/* Sets or moves. `queue` is below DEADLINE_QUEUES. */
+/* Sets or moves. `queue` is below the number of queues. */
 void deadline_set(struct deadlines *deadlines, struct deadline *deadline, unsigned queue, int64_t due_ms);
 void deadline_clear(struct deadline *deadline);
 

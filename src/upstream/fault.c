@@ -1,35 +1,41 @@
 #include "fault.h"
 
+#include <string.h>
+
 static const struct {
 	const char *name;
-	const char *label;
 	const char *text;
+	bool servers; /* speaks against the server */
 } faults[] = {
-#define FAULT(kind, text)                                                                                              \
-	{ "upstream_" kind, "kind=\"" kind "\"", (text) }
-	[UPSTREAM_OK] = {"ok", "kind=\"none\"", "the model server answered"},
-	[UPSTREAM_REFUSED] = FAULT("refused", "the model server could not be reached"),
-	[UPSTREAM_UNKNOWN_HOST] = FAULT("unknown_host", "the model server's name could not be resolved"),
-	[UPSTREAM_TLS] = FAULT("tls", "no secure connection to the model server could be made"),
-	[UPSTREAM_UNAUTHORIZED] = FAULT("unauthorized", "the model server did not accept this server's key"),
-	[UPSTREAM_REJECTED] = FAULT("rejected", "the model server rejected the request"),
-	[UPSTREAM_RATE_LIMITED] = FAULT("rate_limited", "the model server has too many requests"),
-	[UPSTREAM_SERVER] = FAULT("server", "the model server failed"),
-	[UPSTREAM_TIMEOUT] = FAULT("timeout", "the model server did not answer in time"),
-	[UPSTREAM_STALLED] = FAULT("stalled", "the model server fell silent in the middle of its answer"),
-	[UPSTREAM_CUT] = FAULT("cut", "the model server's answer ended before it was complete"),
-	[UPSTREAM_PROTOCOL] = FAULT("protocol", "the model server's answer could not be understood"),
-	[UPSTREAM_REPORTED] = FAULT("reported", "the model server reported an error"),
-	[UPSTREAM_MEMORY] = FAULT("memory", "memory ran out"),
-#undef FAULT
+	[UPSTREAM_OK] = {"ok", "the model server answered", false},
+	[UPSTREAM_REFUSED] = {"upstream_refused", "the model server could not be reached", true},
+	[UPSTREAM_UNKNOWN_HOST] = {"upstream_unknown_host", "the model server's name could not be resolved", true},
+	[UPSTREAM_TLS] = {"upstream_tls", "no secure connection to the model server could be made", true},
+	[UPSTREAM_UNAUTHORIZED] = {"upstream_unauthorized", "the model server did not accept this server's key", true},
+	[UPSTREAM_REJECTED] = {"upstream_rejected", "the model server rejected the request", false},
+	[UPSTREAM_RATE_LIMITED] = {"upstream_rate_limited", "the model server has too many requests", true},
+	[UPSTREAM_SERVER] = {"upstream_server", "the model server failed", true},
+	[UPSTREAM_TIMEOUT] = {"upstream_timeout", "the model server did not answer in time", true},
+	[UPSTREAM_STALLED] = {"upstream_stalled", "the model server fell silent in the middle of its answer", true},
+	[UPSTREAM_CUT] = {"upstream_cut", "the model server's answer ended before it was complete", true},
+	[UPSTREAM_PROTOCOL] = {"upstream_protocol", "the model server's answer could not be understood", true},
+	[UPSTREAM_REPORTED] = {"upstream_reported", "the model server reported an error", false},
+	[UPSTREAM_MEMORY] = {"upstream_memory", "memory ran out", false},
+	[UPSTREAM_UNAVAILABLE] =
+		{"upstream_unavailable",
+		 "every model server that has this model has failed several times and is not asked for a "
+		 "while",
+		 false},
+	[UPSTREAM_UNABLE] = {"upstream_unable", "no model server that has this model can do all that the request needs",
+			     false},
 };
 
 const char *upstream_error_name(enum upstream_error error) {
 	return faults[error].name;
 }
 
-const char *fault_label(enum upstream_error error) {
-	return faults[error].label;
+const char *fault_kind(enum upstream_error error) {
+	return error == UPSTREAM_OK ? "none" : faults[error].name + strlen("upstream_");
 }
 
 const char *fault_text(enum upstream_error error) {
@@ -94,4 +100,13 @@ bool fault_is_passing(enum upstream_error error, int status) {
 	default:
 		return false;
 	}
+}
+
+bool fault_is_elsewhere(enum upstream_error error, int status) {
+	/* 404: the model is unknown there. */
+	return faults[error].servers || (error == UPSTREAM_REJECTED && status == 404);
+}
+
+bool fault_is_servers(enum upstream_error error) {
+	return faults[error].servers;
 }

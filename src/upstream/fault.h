@@ -7,10 +7,10 @@
 
 #include "upstream/client.h"
 
-#define FAULT_COUNT (UPSTREAM_MEMORY + 1)
+#define FAULT_COUNT (UPSTREAM_UNABLE + 1)
 
-/* The labels of the error counter's row: kind="refused". Static. */
-const char *fault_label(enum upstream_error error);
+/* The kind for the error counter's labels: "refused". Static. */
+const char *fault_kind(enum upstream_error error);
 /* A sentence for people. Static. */
 const char *fault_text(enum upstream_error error);
 
@@ -20,5 +20,9 @@ enum upstream_error fault_of_transfer(CURLcode code);
 enum upstream_error fault_of_status(int status);
 /* Whether another try may do better. `status` is 0 when none came. */
 bool fault_is_passing(enum upstream_error error, int status);
+/* Whether another server might not have it. Whatever is passing is. */
+bool fault_is_elsewhere(enum upstream_error error, int status);
+/* Whether it speaks against the server, and not against the request or ourselves. */
+bool fault_is_servers(enum upstream_error error);
 
 #endif

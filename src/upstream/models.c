@@ -1,5 +1,7 @@
 #include "models.h"
 
+#include <string.h>
+
 #include "base/json.h"
 #include "base/mem.h"
 
@@ -10,20 +12,19 @@
 #define PAUSE_MS 1000
 
 struct models {
-	struct multi *multi;
-	const struct endpoint *endpoint;
-	const struct clock *clock;
-	const struct log *log;
+	struct models_deps deps;
 	struct transfer transfer; /* easy is NULL while none is under way */
 	char **names;
 	size_t count;
 	bool known;
+	bool declared;
+	uint64_t generation;
 	int64_t fetched_ms; /* the last good answer */
 	int64_t failed_ms;  /* the last failure; INT64_MIN: none since */
 };
 
 static int64_t now_ms(const struct models *models) {
-	return clock_monotonic_us(models->clock) / 1000;
+	return clock_monotonic_us(models->deps.clock) / 1000;
 }
 
 static void names_free(char **names, size_t count) {
@@ -44,6 +45,14 @@ static bool is_name(struct str name) {
 		}
 	}
 	return true;
+}
+
+static void take_names(struct models *models, char **names, size_t count) {
+	names_free(models->names, models->count);
+	models->names = names;
+	models->count = count;
+	models->known = true;
+	models->generation++;
 }
 
 static int read_names(struct models *models, const struct json *root, struct err *err) {
@@ -69,9 +78,7 @@ static int read_names(struct models *models, const struct json *root, struct err
 		}
 		count++;
 	}
-	names_free(models->names, models->count);
-	models->names = names;
-	models->count = count;
+	take_names(models, names, count);
 	return 0;
 }
 
@@ -101,7 +108,7 @@ static void end(struct models *models) {
 }
 
 static void fail(struct models *models, const struct err *err) {
-	log_warn(models->log, "model list not fetched", LOG_ERR(err));
+	log_warn(models->deps.log, "model list not fetched", LOG_ERR(err));
 	models->failed_ms = now_ms(models);
 }
 
@@ -121,28 +128,52 @@ static void on_done(struct transfer *transfer, CURLcode code) {
 	if (read_answer(models, code, &err)) {
 		fail(models, &err);
 	} else {
-		models->known = true;
 		models->fetched_ms = now_ms(models);
 		models->failed_ms = INT64_MIN;
+		models->deps.answered(models->deps.owner);
 	}
 	end(models);
 }
 
 static const struct transfer_events events = {.readable = on_readable, .done = on_done};
 
-struct models *models_new(struct multi *multi, const struct endpoint *endpoint, const struct clock *clock,
-			  const struct log *log, struct err *err) {
+static int declare(struct models *models, const char *declared, struct err *err) {
+	size_t room = 1;
+	for (const char *c = declared; *c; c++) {
+		room += *c == ' ';
+	}
+	char **names = mem_zarray(room, sizeof *names);
+	size_t count = 0;
+	struct str rest = str_of(declared);
+	while (names && rest.length) {
+		struct str name = str_cut(&rest, ' ');
+		names[count] = mem_memdup_str(name.data, name.length);
+		if (!names[count]) {
+			names_free(names, count);
+			names = NULL;
+		}
+		count++;
+	}
+	if (!names) {
+		return err_set(err, ERR_MEMORY, "no memory for the model list");
+	}
+	models->declared = true;
+	take_names(models, names, count);
+	return 0;
+}
+
+struct models *models_new(const struct models_deps *deps, const char *declared, struct err *err) {
 	struct models *models = mem_zalloc(sizeof *models);
 	if (!models) {
 		err_set(err, ERR_MEMORY, "no memory for the model list");
 		return NULL;
 	}
-	models->multi = multi;
-	models->endpoint = endpoint;
-	models->clock = clock;
-	models->log = log;
+	models->deps = *deps;
 	models->failed_ms = INT64_MIN;
 	models->transfer.events = &events;
+	if (declared && declared[0] && declare(models, declared, err)) {
+		models_free(&models);
+	}
 	return models;
 }
 
@@ -158,6 +189,9 @@ void models_free(struct models **models) {
 }
 
 void models_refresh(struct models *models, int64_t max_age_ms) {
+	if (models->declared) {
+		return;
+	}
 	int64_t now = now_ms(models);
 	bool fresh = models->known && now - models->fetched_ms <= max_age_ms;
 	bool pausing = models->failed_ms != INT64_MIN && now - models->failed_ms < PAUSE_MS;
@@ -165,11 +199,11 @@ void models_refresh(struct models *models, int64_t max_age_ms) {
 		return;
 	}
 	struct err err = {0};
-	models->transfer.easy = endpoint_get_models(models->endpoint);
+	models->transfer.easy = endpoint_get_models(models->deps.endpoint);
 	if (!models->transfer.easy) {
 		err_set(&err, ERR_MEMORY, "no memory for a transfer");
 		fail(models, &err);
-	} else if (multi_start(models->multi, &models->transfer, &err)) {
+	} else if (multi_start(models->deps.multi, &models->transfer, &err)) {
 		end(models);
 		fail(models, &err);
 	}
@@ -180,6 +214,29 @@ size_t models_names(const struct models *models, char *const **names) {
 	return models->count;
 }
 
+/* "llama3" is how people write the "llama3:latest" of Ollama's list, and Ollama takes it. */
+static bool means(const char *listed, const char *asked) {
+	size_t length = strlen(asked);
+	return strncmp(listed, asked, length) == 0 && (!listed[length] || strcmp(listed + length, ":latest") == 0);
+}
+
+bool models_have(const struct models *models, const char *name) {
+	for (size_t i = 0; i < models->count; i++) {
+		if (means(models->names[i], name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 bool models_known(const struct models *models) {
 	return models->known;
+}
+
+bool models_declared(const struct models *models) {
+	return models->declared;
+}
+
+uint64_t models_generation(const struct models *models) {
+	return models->generation;
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
+import { seeMessage } from '../lib/observe.js';
 import { BUILD, startServer } from '../lib/server.js';
 import { random } from '../lib/random.js';
 import { gate, startUpstream } from '../lib/upstream.js';
@@ -146,6 +147,7 @@ export class Visitor {
 				this.foreign.push(request.url());
 			}
 		});
+		page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => seeMessage(payload)));
 		page.on('popup', (popup) => this.foreign.push(popup.url()));
 	}
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "upstream/chat.h"
 
 #include "../../src/upstream/think.h"
 

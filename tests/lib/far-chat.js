@@ -4,12 +4,16 @@
 import http from 'node:http';
 import { createInterface } from 'node:readline';
 import WebSocket from 'ws';
+import { watch } from './observe.js';
 
 const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 let socket;
 
 createInterface({ input: process.stdin }).on('line', (line) => {
 	const { connect, send, post } = JSON.parse(line);
+	if (connect ?? post) {
+		watch(new URL((connect ?? post).url).host);
+	}
 	if (connect) {
 		socket = new WebSocket(connect.url, { headers: { authorization: `Bearer ${connect.key}` }, perMessageDeflate: false });
 		socket.on('open', () => tell({ opened: true }));

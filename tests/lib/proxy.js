@@ -8,6 +8,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { watch } from './observe.js';
 import { within } from './server.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -105,6 +106,7 @@ class Proxy {
 		this.address = `127.0.0.1:${this.port}`;
 		this.url = `http://${this.address}`;
 		this.wsUrl = `ws://${this.address}/v1/responses`;
+		watch(this.address, { proxied: true });
 		return this;
 	}
 

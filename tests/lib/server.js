@@ -8,6 +8,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { unwatch, watch } from './observe.js';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -88,6 +89,7 @@ class Server {
 		this.exited.then(() => {
 			child.over = true;
 			running.delete(child);
+			unwatch(this.address);
 		});
 		createInterface({ input: child.stderr }).on('line', (line) => this.#line(line));
 		const failed = once(child, 'error').then(([error]) => Promise.reject(error));
@@ -102,6 +104,7 @@ class Server {
 			this.port = Number(address.split(':').at(-1));
 			this.url = `http://${address}`;
 			this.wsUrl = `ws://${address}/v1/responses`;
+			watch(address);
 		} catch (error) {
 			child.kill('SIGKILL');
 			throw error;

@@ -85,8 +85,7 @@ static const struct cursor_sink watch = {on_ready, on_refused};
 
 static inline void stage_open_engine(struct stage *stage) {
 	struct err err = {0};
-	const struct engine_options options = {.default_model = "m",
-					       .max_live = 8,
+	const struct engine_options options = {.max_live = 8,
 					       .max_context = 65536,
 					       .max_answer = 1000,
 					       .checkpoint_interval_ms = 5,
@@ -108,6 +107,7 @@ static inline void stage_open(struct stage *stage, const struct answer *answers,
 	world_open(&stage->world, answers, count);
 	stage->world.options.retries = 0;
 	stage->world.models = MODELS;
+	stage->world.default_model = "m";
 	stage->unwatched_ms = 60000;
 	vessel_open(&stage->vessel, &stage->world.loop);
 	world_connect(&stage->world, NULL);

@@ -241,16 +241,22 @@ static void the_sample_shows_every_key_with_its_default(void **state) {
 		case CONFIG_ADDRESS:
 		case CONFIG_URL:
 		case CONFIG_ORIGINS:
+		case CONFIG_MODELS:
 			same = !strcmp(*(char *const *)(const void *)a, *(char *const *)(const void *)b);
 			break;
 		case CONFIG_SIZE:
 		case CONFIG_TIME:
+		case CONFIG_PRICE:
 			same = !memcmp(a, b, 8);
 			break;
 		case CONFIG_COUNT:
 		case CONFIG_LEVEL:
 		case CONFIG_FORMAT:
+		case CONFIG_THINK:
 			same = !memcmp(a, b, 4);
+			break;
+		case CONFIG_YES_NO:
+			same = *(const bool *)a == *(const bool *)b;
 			break;
 		}
 		if (!same) {

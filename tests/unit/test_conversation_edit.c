@@ -2,6 +2,7 @@
  * tampered with shows. */
 #include <sqlite3.h>
 
+#include "base/mem.h"
 #include "conversation_fixture.h"
 
 static void on_summary(void *arg, const struct conversation_summary *summary, const struct err *err) {
@@ -215,6 +216,94 @@ static void nothing_is_added_while_a_response_runs(void **state) {
 	assert_int_equal(latest_count(f, id), 2);
 	item_list_free(&input);
 	conversation_release(&c);
+}
+
+/* What was handed over counts before the store has it. */
+static void the_latest_turn_is_not_passed_over_while_it_is_written(void **state) {
+	struct fixture *f = *state;
+	struct request_settings settings = {.store = true};
+	struct item_list input = one_item(ROLE_USER, "one");
+	const char *const first[] = {"msg_1"};
+	char id[ID_SIZE];
+	create(f, first, 1, "{}", id);
+	assert_int_equal(latest(f, OWNER, id), ERR_NONE);
+	struct conversation *c = f->answer.conversation;
+	char parent[ID_SIZE];
+	snprintf(parent, sizeof parent, "%s", f->answer.turn->response_id);
+	turn_release(&f->answer.turn);
+	const struct conversation_entry entry = {
+		.response_id = "resp_1",
+		.parent_id = parent,
+		.model = "m",
+		.settings = &settings,
+		.input = &input,
+		.reason = "",
+		.error_message = "",
+		.status = RESPONSE_IN_PROGRESS,
+	};
+	struct answer begun = {0};
+	struct answer added = {0};
+	const struct conversation_edit edit = {.owner = OWNER, .id = id, .items = &input};
+	assert_non_null(conversation_begin(c, &entry, on_written, &begun));
+	assert_non_null(conversation_edit(f->vessel.conversations, &edit, on_written, &added));
+	assert_int_equal(latest(f, OWNER, id), ERR_CONFLICT);
+	vessel_wait(&f->vessel, &begun.done);
+	vessel_wait(&f->vessel, &added.done);
+	assert_int_equal(begun.code, ERR_NONE);
+	assert_int_equal(added.code, ERR_CONFLICT);
+	item_list_free(&input);
+	conversation_release(&c);
+}
+
+/* Nor while it waits to be written: behind another edit, which has moved the head on. */
+static void the_latest_turn_is_not_passed_over_while_it_waits(void **state) {
+	struct fixture *f = *state;
+	const char *const first[] = {"msg_1", "msg_2"};
+	char id[ID_SIZE];
+	create(f, first, 2, "{}", id);
+	struct item_list list = items_of(first, 1);
+	struct answer changed = {0};
+	struct answer added = {0};
+	const struct conversation_edit metadata = {.owner = OWNER, .id = id, .metadata = "{\"a\":\"b\"}"};
+	const struct conversation_edit items = {.owner = OWNER, .id = id, .items = &list};
+	assert_non_null(conversation_edit(f->vessel.conversations, &metadata, on_written, &changed));
+	assert_non_null(conversation_edit(f->vessel.conversations, &items, on_written, &added));
+	/* Should both be done by then, it is there. */
+	if (latest(f, OWNER, id) == ERR_NONE) {
+		assert_int_equal(f->answer.turn->input.count, 1);
+		release(f);
+	} else {
+		assert_int_equal(f->answer.code, ERR_CONFLICT);
+	}
+	vessel_wait(&f->vessel, &changed.done);
+	vessel_wait(&f->vessel, &added.done);
+	assert_int_equal(added.code, ERR_NONE);
+	assert_int_equal(latest_count(f, id), 3);
+	item_list_free(&list);
+}
+
+static void the_latest_turns_begin_behind_a_deleted_one(void **state) {
+	struct fixture *f = *state;
+	struct conversation *c = start(f);
+	char id[ID_SIZE];
+	snprintf(id, sizeof id, "%s", conversation_id(c));
+	write_turn(f, c, "resp_1", "", "one");
+	write_turn(f, c, "resp_2", "resp_1", "two");
+	write_turn(f, c, "resp_3", "resp_2", "three");
+	conversation_release(&c);
+	assert_int_equal(erase(f, OWNER, "resp_2"), ERR_NONE);
+	assert_int_equal(latest(f, OWNER, id), ERR_NONE);
+	assert_string_equal(f->answer.turn->response_id, "resp_3");
+	assert_null(f->answer.turn->parent);
+	release(f);
+	/* With the last one gone too, its parent is none any more; what is added is listed all the same. */
+	assert_int_equal(erase(f, OWNER, "resp_3"), ERR_NONE);
+	assert_int_equal(latest_count(f, id), 0);
+	assert_int_equal(items(f, OWNER, id), ERR_NONE);
+	assert_int_equal(f->answer.count, 0);
+	assert_int_equal(add(f, OWNER, id, "msg_1"), ERR_NONE);
+	reopen(f);
+	assert_int_equal(latest_count(f, id), 1);
 }
 
 /* Edits that were started before a turn's write is done wait for it, and for each other. */
@@ -496,6 +585,71 @@ static void an_id_beside_a_record_is_not_believed(void **state) {
 	assert_int_equal(latest_count(f, id), 1);
 }
 
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+
+static struct item_list more; /* what start_add adds */
+
+static struct conversation_op *start_add(struct fixture *f, const char *id) {
+	const struct conversation_edit edit = {.owner = OWNER, .id = id, .items = &more, .metadata = "{}"};
+	return conversation_edit(f->vessel.conversations, &edit, on_written, &f->answer);
+}
+
+static struct conversation_op *start_erase(struct fixture *f, const char *id) {
+	const struct conversation_place place = {OWNER, id, "msg_1"};
+	return conversation_delete_item(f->vessel.conversations, &place, on_written, &f->answer);
+}
+
+static struct conversation_op *start_read(struct fixture *f, const char *id) {
+	return conversation_read(f->vessel.conversations, OWNER, id, on_summary, &f->answer);
+}
+
+static struct conversation_op *start_find(struct fixture *f, const char *id) {
+	(void)id;
+	return conversation_find_item(f->vessel.conversations, OWNER, "msg_2", on_item, &f->answer);
+}
+
+static struct conversation_op *start_latest(struct fixture *f, const char *id) {
+	return conversation_load_latest(f->vessel.conversations, OWNER, id, on_context, &f->answer);
+}
+
+/* Whatever allocation fails, it is told or not started, nothing is half done, and the next try goes well. */
+static void every_allocation_may_fail(void **state) {
+	static struct conversation_op *(*const starts[])(struct fixture *, const char *) = {
+		start_add, start_read, start_find, start_latest, start_erase};
+	struct fixture *f = *state;
+	const char *const first[] = {"msg_1", "msg_2"};
+	const char *const name[] = {"msg_more"};
+	more = items_of(name, 1);
+	for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+		char id[ID_SIZE];
+		create(f, first, 2, "{\"a\":\"b\"}", id);
+		bool failed = true;
+		for (uint64_t nth = 1; failed; nth++) {
+			size_t before = latest_count(f, id);
+			reopen(f); /* a thread that is not in memory costs more of it */
+			expect(f);
+			uint64_t count = mem_alloc_count();
+			mem_fail_after(nth, false);
+			struct conversation_op *op = starts[i](f, id);
+			if (op) {
+				vessel_wait(&f->vessel, &f->answer.done);
+			}
+			failed = mem_alloc_count() - count >= nth;
+			mem_fail_after(0, false);
+			enum err_code code = op ? f->answer.code : ERR_MEMORY;
+			bool added = starts[i] == start_add && code == ERR_NONE;
+			bool erased = starts[i] == start_erase && code == ERR_NONE;
+			release(f);
+			/* What is allocated behind the outcome may fail without harm. */
+			assert_true(code == ERR_NONE || (failed && code == ERR_MEMORY));
+			assert_int_equal(latest_count(f, id), before + (added ? 1 : 0) - (erased ? 1 : 0));
+			failed = failed && !erased;
+			assert_true(nth < 500);
+		}
+	}
+	item_list_free(&more);
+}
+
 /* --- blobs -------------------------------------------------------------------------------------------------------- */
 
 static void a_blob_opens_for_its_owner_and_purpose(void **state) {
@@ -521,6 +675,10 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(a_conversation_may_begin_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(items_are_a_turn_that_goes_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_added_while_a_response_runs, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_latest_turn_is_not_passed_over_while_it_is_written, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(the_latest_turn_is_not_passed_over_while_it_waits, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_latest_turns_begin_behind_a_deleted_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(edits_and_turns_wait_for_each_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(metadata_are_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(lists_show_metadata, setup, teardown),
@@ -533,6 +691,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(metadata_that_were_tampered_with_show, setup, teardown),
 		cmocka_unit_test_setup_teardown(old_metadata_do_not_come_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_id_beside_a_record_is_not_believed, setup, teardown),
+		cmocka_unit_test_setup_teardown(every_allocation_may_fail, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_blob_opens_for_its_owner_and_purpose, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 #include "base_test.h"
 #include "http/route.h"
 
-enum { ROOT, CREATE, GET_ONE, DELETE_ONE, CANCEL, COMPACT, PART };
+enum { ROOT, CREATE, GET_ONE, DELETE_ONE, CANCEL, COMPACT, PART, MODELS, MODEL };
 
 static const struct http_route routes[] = {
 	{HTTP_GET, "/", ROOT},
@@ -11,6 +11,8 @@ static const struct http_route routes[] = {
 	{HTTP_DELETE, "/v1/responses/{}", DELETE_ONE},
 	{HTTP_POST, "/v1/responses/{}/cancel", CANCEL},
 	{HTTP_GET, "/v1/conversations/{}/items/{}", PART},
+	{HTTP_GET, "/v1/models", MODELS},
+	{HTTP_GET, "/v1/models/{*}", MODEL},
 };
 
 static struct http_match match(enum http_method method, const char *path) {
@@ -49,6 +51,25 @@ static void test_routes(void **state) {
 	assert_action(HTTP_POST, "/v1/responses/compact", COMPACT);
 	assert_action(HTTP_GET, "/v1/responses/compact", GET_ONE);
 	assert_action(HTTP_GET, "/v1/conversations/a/items/b", PART);
+}
+
+static void test_tail(void **state) {
+	(void)state;
+	static const char *const tails[] = {"llama3:latest", "a/b", "a/b/c", "a//b", "/a", "a/", "/", "{*}", "a%2Fb"};
+	for (size_t i = 0; i < COUNT(tails); i++) {
+		char path[64];
+		snprintf(path, sizeof path, "/v1/models/%s", tails[i]);
+		struct http_match found = match(HTTP_GET, path);
+		assert_non_null(found.route);
+		assert_int_equal(found.route->action, MODEL);
+		assert_str(found.captures[0], tails[i]);
+		assert_null(found.captures[1].data);
+	}
+	assert_action(HTTP_GET, "/v1/models", MODELS);
+	assert_null(match(HTTP_GET, "/v1/models/").route);
+	assert_null(match(HTTP_GET, "/v1/modelsx/a").route);
+	assert_null(match(HTTP_POST, "/v1/models/a/b").route);
+	assert_int_equal(match(HTTP_POST, "/v1/models/a/b").allowed, 1U << HTTP_GET | 1U << HTTP_HEAD);
 }
 
 static void test_captures(void **state) {
@@ -235,6 +256,7 @@ static void test_random_bytes(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_routes),
+		cmocka_unit_test(test_tail),
 		cmocka_unit_test(test_captures),
 		cmocka_unit_test(test_paths_that_are_not_there),
 		cmocka_unit_test(test_allow),

@@ -340,46 +340,6 @@ static void test_damaged_settings(void **state) {
 	}
 }
 
-/* A request of as many tokens as the JSON gate passes: its settings, stored, pass it too. */
-static void test_the_largest_settings_can_be_stored(void **state) {
-	(void)state;
-	struct buf text = BUF_INIT, out = BUF_INIT;
-	buf_append_text(&text, quoted("{'input':'x','model':'m','tool_choice':{'type':'allowed_tools','tools':["
-				      "{'type':'function','name':'f0'}]},'tools':["));
-	for (int i = 0; i < 127; i++) {
-		buf_printf(&text, "{\"type\":\"function\",\"name\":\"f%d\"},", i);
-	}
-	buf_append_text(&text, quoted("{'type':'function','name':'g','parameters':{'enum':["));
-	struct str head = buf_str(&text);
-	size_t most = 0;
-	for (size_t count = 9400; count > 9200 && most == 0; count--) {
-		struct buf whole = BUF_INIT;
-		buf_append_str(&whole, head);
-		for (size_t i = 0; i < count; i++) {
-			buf_append_text(&whole, i ? ",1" : "1");
-		}
-		buf_append_text(&whole, "]}}]}");
-		if (json_check(buf_str(&whole), NULL) == 0) {
-			struct json *json = parse(buf_text(&whole));
-			struct request request;
-			struct api_error error = {0};
-			most = count;
-			assert_int_equal(request_read(json, REQUEST_HTTP, NOW_MS, &request, &error), 0);
-			request_settings_write(&out, &request.settings);
-			request_free(&request);
-			json_free(&json);
-		}
-		buf_free(&whole);
-	}
-	assert_true(most > 0);
-	struct request_settings settings;
-	assert_int_equal(request_settings_read(buf_str(&out), &settings, NULL), 0);
-	assert_int_equal(settings.tools.count, 128);
-	request_settings_free(&settings);
-	buf_free(&out);
-	buf_free(&text);
-}
-
 static void test_every_failing_allocation_is_an_error(void **state) {
 	(void)state;
 	struct json *json = parse(quoted("{'input':'x'," EVERYTHING "}"));
@@ -434,7 +394,6 @@ int main(void) {
 		cmocka_unit_test(test_everything_at_once),
 		cmocka_unit_test(test_older_settings_still_read),
 		cmocka_unit_test(test_damaged_settings),
-		cmocka_unit_test(test_the_largest_settings_can_be_stored),
 		cmocka_unit_test(test_every_failing_allocation_is_an_error),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

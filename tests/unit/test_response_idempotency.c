@@ -38,8 +38,7 @@ static int64_t wall_ms(const struct clock *clock) {
 
 static void stage_open_engine(struct stage *stage) {
 	struct err err = {0};
-	const struct engine_options options = {.default_model = "m",
-					       .max_live = 8,
+	const struct engine_options options = {.max_live = 8,
 					       .max_context = 65536,
 					       .checkpoint_interval_ms = 5,
 					       .unwatched_ms = 60000,
@@ -62,6 +61,7 @@ static void stage_open(struct stage *stage, const struct answer *answers, size_t
 	world_open(&stage->world, answers, count);
 	stage->world.options.retries = 0;
 	stage->world.models = MODELS;
+	stage->world.default_model = "m";
 	vessel_open(&stage->vessel, &stage->world.loop);
 	world_connect(&stage->world, NULL);
 	stage_open_engine(stage);
@@ -394,7 +394,8 @@ static void an_answer_stays_when_its_model_goes(void **state) {
 	assert_false(engine_upstream_known(stage.engine));
 	run(&stage, &first, &ask);
 	assert_false(first.refused);
-	while (!engine_upstream_known(stage.engine)) {
+	const struct upstream_model *models;
+	while (engine_models(stage.engine, &models) == 0) {
 		turn_loop(&stage);
 	}
 	assert_refused(&stage, &(struct ask){.model = "gone"}, API_MODEL_NOT_FOUND);

@@ -60,8 +60,8 @@ static void test_whole_stream(void **state) {
 	/* Both deltas came with one read, so they may be passed on together. */
 	assert_int_equal(world.texts, 2);
 	assert_int_equal(world.flushes, 1);
-	assert_metric(&world, "sluice_upstream_requests_total 1\n");
-	assert_metric(&world, "sluice_upstream_errors_total{kind=\"cut\"} 0\n");
+	assert_metric(&world, "sluice_upstream_requests_total{upstream=\"default\"} 1\n");
+	assert_metric(&world, "sluice_upstream_errors_total{upstream=\"default\",kind=\"cut\"} 0\n");
 	assert_metric(&world, "sluice_upstream_first_token_seconds_count 1\n");
 
 	struct str request = buf_str(&world.last_request);
@@ -320,7 +320,7 @@ static void test_error_in_the_stream(void **state) {
 	assert_outcome(&world, UPSTREAM_REPORTED, "a");
 	assert_true(world.outcome.usage.known);
 	assert_string_equal(world.outcome.text, "the model server reported an error: overloaded");
-	assert_metric(&world, "sluice_upstream_errors_total{kind=\"reported\"} 1\n");
+	assert_metric(&world, "sluice_upstream_errors_total{upstream=\"default\",kind=\"reported\"} 1\n");
 	world_wait(&world, &world.closed, 1);
 	world_close(&world);
 }
@@ -567,7 +567,7 @@ static void test_bad_options(void **state) {
 		world.options.api_key = cases[i].key;
 		struct upstream_deps deps = {&world.loop, clock_system(), &world.log, world.metrics};
 		struct err err = {0};
-		assert_null(upstream_new(&world.options, &deps, &err));
+		assert_null(upstream_new(&world.options, 1, "", &deps, &err));
 		assert_int_equal(err.code, ERR_INVALID);
 		world_close(&world);
 	}

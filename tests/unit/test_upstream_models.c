@@ -21,24 +21,24 @@ static void test_names(void **state) {
 	world.models =
 		LIST("{\"object\":\"list\",\"data\":[{\"id\":\"one\"},{\"id\":\"two/2\",\"object\":\"model\"}]}");
 	world_connect(&world, NULL);
-	char *const *names;
-	assert_int_equal(upstream_models(world.upstream, 1000, &names), 0);
-	assert_false(upstream_models_known(world.upstream));
-	while (!upstream_models_known(world.upstream)) {
+	const struct upstream_model *models;
+	assert_int_equal(upstream_models(world.upstream, 1000, &models), 0);
+	assert_false(upstream_is_up(world.upstream));
+	while (!upstream_is_up(world.upstream)) {
 		uv_run(&world.loop, UV_RUN_ONCE);
 	}
-	assert_int_equal(upstream_models(world.upstream, 60000, &names), 2);
-	assert_string_equal(names[0], "one");
-	assert_string_equal(names[1], "two/2");
+	assert_int_equal(upstream_models(world.upstream, 60000, &models), 2);
+	assert_string_equal(models[0].name, "one");
+	assert_string_equal(models[1].name, "two/2");
 	assert_int_equal(world.accepted, 1);
 
 	/* An old list is asked for again; the answer is the old one until then. */
 	world.models = LIST("{\"data\":[{\"id\":\"three\"}]}");
-	assert_int_equal(upstream_models(world.upstream, -1, &names), 2);
-	while (upstream_models(world.upstream, 60000, &names) != 1) {
+	assert_int_equal(upstream_models(world.upstream, -1, &models), 2);
+	while (upstream_models(world.upstream, 60000, &models) != 1) {
 		uv_run(&world.loop, UV_RUN_ONCE);
 	}
-	assert_string_equal(names[0], "three");
+	assert_string_equal(models[0].name, "three");
 	assert_int_equal(world.accepted, 2);
 	world_close(&world);
 }
@@ -58,13 +58,13 @@ static void test_bad_names_are_left_out(void **state) {
 	world_open(&world, NULL, 0);
 	world.models = answer;
 	world_connect(&world, NULL);
-	while (!upstream_models_known(world.upstream)) {
+	while (!upstream_is_up(world.upstream)) {
 		uv_run(&world.loop, UV_RUN_ONCE);
 	}
-	char *const *names;
-	assert_int_equal(upstream_models(world.upstream, 60000, &names), 2);
-	assert_string_equal(names[0], name);
-	assert_string_equal(names[1], "last");
+	const struct upstream_model *models;
+	assert_int_equal(upstream_models(world.upstream, 60000, &models), 2);
+	assert_string_equal(models[0].name, name);
+	assert_string_equal(models[1].name, "last");
 	world_close(&world);
 }
 
@@ -80,12 +80,12 @@ static void test_at_most_a_thousand(void **state) {
 	world_open(&world, NULL, 0);
 	world.models = buf_text(&answer);
 	world_connect(&world, NULL);
-	while (!upstream_models_known(world.upstream)) {
+	while (!upstream_is_up(world.upstream)) {
 		uv_run(&world.loop, UV_RUN_ONCE);
 	}
-	char *const *names;
-	assert_int_equal(upstream_models(world.upstream, 60000, &names), 1000);
-	assert_string_equal(names[999], "m999");
+	const struct upstream_model *models;
+	assert_int_equal(upstream_models(world.upstream, 60000, &models), 1000);
+	assert_string_equal(models[999].name, "m999");
 	world_close(&world);
 	buf_free(&answer);
 }
@@ -108,10 +108,10 @@ static void test_bad_answers(void **state) {
 	for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
 		struct world world;
 		fetch(&world, answers[i]);
-		assert_false(upstream_models_known(world.upstream));
-		char *const *names;
+		assert_false(upstream_is_up(world.upstream));
+		const struct upstream_model *models;
 		/* A failure just now: no second question yet. */
-		assert_int_equal(upstream_models(world.upstream, 0, &names), 0);
+		assert_int_equal(upstream_models(world.upstream, 0, &models), 0);
 		for (int turn = 0; turn < 5; turn++) {
 			uv_run(&world.loop, UV_RUN_NOWAIT);
 		}

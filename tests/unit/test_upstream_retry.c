@@ -45,7 +45,7 @@ static void test_succeeds_after_failures(void **state) {
 	assert_int_equal(world.requests, 3);
 	assert_text(&world, "Hello");
 	assert_metric(&world, "sluice_upstream_retries_total 2\n");
-	assert_metric(&world, "sluice_upstream_requests_total 1\n");
+	assert_metric(&world, "sluice_upstream_requests_total{upstream=\"default\"} 3\n");
 	world_close(&world);
 }
 

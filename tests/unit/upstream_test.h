@@ -62,6 +62,7 @@ struct world {
 	struct metrics *metrics;
 	struct log log;
 	struct upstream_options options;
+	const char *default_model; /* NULL: none */
 	struct upstream *upstream;
 	struct upstream_call *call;
 
@@ -299,7 +300,8 @@ static inline void world_connect(struct world *world, const char *url) {
 	}
 	world->options.url = text;
 	struct upstream_deps deps = {&world->loop, clock_system(), &world->log, world->metrics};
-	world->upstream = upstream_new(&world->options, &deps, &err);
+	const char *model = world->default_model ? world->default_model : "";
+	world->upstream = upstream_new(&world->options, 1, model, &deps, &err);
 	assert_non_null(world->upstream);
 }
 

@@ -44,7 +44,7 @@ bool cursor_next(struct cursor *cursor, struct buf *out, const char **name) {
 		cursor->told = false;
 		return false;
 	}
-	view_write_event(response, cursor->next, out);
+	view_write_event(response, cursor->next, cursor->pads, out);
 	if (name) {
 		*name = view_event_name(response, cursor->next);
 	}

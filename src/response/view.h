@@ -4,8 +4,8 @@
 
 #include "response.h"
 
-/* Appends event `sequence` of the response to `out`. */
-void view_write_event(struct response *response, uint32_t sequence, struct buf *out);
+/* Appends event `sequence` of the response to `out`. With `pads` a delta gets an obfuscation, another one each time. */
+void view_write_event(struct response *response, uint32_t sequence, bool pads, struct buf *out);
 /* Its type. Static. */
 const char *view_event_name(const struct response *response, uint32_t sequence);
 

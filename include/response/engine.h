@@ -68,12 +68,13 @@ struct cursor_sink {
 	void (*refused)(struct cursor *cursor, const struct api_error *error);
 };
 
-/* Embedded by whoever watches; zeroed means closed. Fields are the engine's. */
+/* Embedded by whoever watches; zeroed means closed. Fields are the engine's, but for `pads`. */
 struct cursor {
 	struct list link;
 	struct response *response; /* held; NULL when closed */
 	uint32_t next;             /* sequence number of the event wanted next */
 	bool told;                 /* ready was called, and not all was read since */
+	bool pads;                 /* deltas get an obfuscation; for whoever opened it to set */
 	const struct cursor_sink *sink;
 	void *owner; /* the watcher's own */
 };

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "random.h"
+#include "base/random.h"
 
 #define TIME_DIGITS 12
 #define RANDOM_BYTES 14

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "random.h"
+#include "base/random.h"
 #include "siphash.h"
 
 #define FIRST_CAPACITY 16

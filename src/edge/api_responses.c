@@ -60,11 +60,13 @@ static const struct cursor_sink *sink_for(const struct request *request) {
 
 static void start(struct exchange *exchange, struct request *request) {
 	const struct cursor_sink *sink = sink_for(request);
+	const bool pads = request->obfuscates;
 	struct engine_start how = {.owner = exchange->who.user, .request = request, .log = &exchange->connection->log};
 	struct api_error error;
 	if (engine_create(exchange->edge->deps.engine, &how, &exchange->cursor, sink, exchange, &error)) {
 		reply_error(exchange, &error);
 	} else if (sink == &event_stream_sink) {
+		exchange->cursor.pads = pads;
 		event_stream_await(exchange);
 	}
 }
@@ -91,12 +93,19 @@ static void on_read(void *arg, struct stored_response *stored, const struct err 
 	stored_response_free(&stored);
 }
 
+/* How the events of a response are wanted. */
+struct stream_query {
+	bool streams;
+	bool pads;
+	uint32_t next;
+};
+
 /* Its events, from the one behind `starting_after` on: live, or replayed. */
-static void stream(struct exchange *exchange, const char *id, uint32_t next) {
+static void stream(struct exchange *exchange, const char *id, const struct stream_query *query) {
 	const struct engine_watch watch = {
 		.owner = exchange->who.user,
 		.id = str_of(id),
-		.next = next,
+		.next = query->next,
 		.log = &exchange->connection->log,
 	};
 	struct api_error error;
@@ -104,48 +113,58 @@ static void stream(struct exchange *exchange, const char *id, uint32_t next) {
 			 &error)) {
 		reply_error(exchange, &error);
 	} else {
+		exchange->cursor.pads = query->pads;
 		exchange_wait(exchange);
 		event_stream_await(exchange);
 	}
 }
 
-/* `stream` and `starting_after`; answers with an error and gives -1. */
-static int stream_query(struct exchange *exchange, bool *streams, uint32_t *next) {
-	struct str text = str_of(exchange->query);
-	char value[ID_SIZE] = "";
-	uint64_t number = 0;
+/* A parameter that is true or false; false when it is not there. Answers with an error and gives -1. */
+static int query_bool(struct exchange *exchange, const char *name, bool *value) {
+	char text[8] = "";
 	struct api_error error;
-	int got = http_query_get(text, "stream", value, sizeof value);
-	*streams = got == 0 && str_is(str_of(value), "true");
-	if (got < 0 || (got == 0 && !*streams && !str_is(str_of(value), "false"))) {
-		api_error_set(&error, API_INVALID_VALUE, "stream", "stream must be true or false.");
+	int got = http_query_get(str_of(exchange->query), name, text, sizeof text);
+	*value = got == 0 && str_is(str_of(text), "true");
+	if (got < 0 || (got == 0 && !*value && !str_is(str_of(text), "false"))) {
+		api_error_set(&error, API_INVALID_VALUE, name, "%s must be true or false.", name);
 		reply_error(exchange, &error);
 		return -1;
 	}
-	got = http_query_get(text, "starting_after", value, sizeof value);
-	if (got < 0 || (got == 0 && (!*streams || str_to_u64(str_of(value), &number) || number >= UINT32_MAX))) {
+	return 0;
+}
+
+/* Answers with an error and gives -1. */
+static int read_stream_query(struct exchange *exchange, struct stream_query *query) {
+	char value[ID_SIZE] = "";
+	uint64_t number = 0;
+	struct api_error error;
+	if (query_bool(exchange, "stream", &query->streams) ||
+	    query_bool(exchange, "include_obfuscation", &query->pads)) {
+		return -1;
+	}
+	int got = http_query_get(str_of(exchange->query), "starting_after", value, sizeof value);
+	if (got < 0 || (got == 0 && (!query->streams || str_to_u64(str_of(value), &number) || number >= UINT32_MAX))) {
 		api_error_set(&error, API_INVALID_VALUE, "starting_after",
 			      "starting_after must be the number of an event, and goes with stream=true.");
 		reply_error(exchange, &error);
 		return -1;
 	}
-	*next = got == 0 ? (uint32_t)number + 1 : 0;
+	query->next = got == 0 ? (uint32_t)number + 1 : 0;
 	return 0;
 }
 
 void api_response_get(struct exchange *exchange) {
-	/* What SDKs ask for beside, and this server never has anything of, is let through. */
+	/* `include` is what SDKs ask for beside: whatever there is of it is there anyway. */
 	static const char *const known[] = {"stream",    "starting_after",      "include",
 					    "include[]", "include_obfuscation", NULL};
 	char id[ID_SIZE];
-	bool streams = false;
-	uint32_t next = 0;
+	struct stream_query query = {0};
 	if (api_path_id(exchange, id, API_RESPONSE_NOT_FOUND) || api_query_names(exchange, known) ||
-	    stream_query(exchange, &streams, &next)) {
+	    read_stream_query(exchange, &query)) {
 		return;
 	}
-	if (streams) {
-		stream(exchange, id, next);
+	if (query.streams) {
+		stream(exchange, id, &query);
 		return;
 	}
 	struct response *live = engine_find(exchange->edge->deps.engine, exchange->who.user, str_of(id));

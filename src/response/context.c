@@ -21,7 +21,8 @@ struct walk {
 	struct context *context;
 	const struct context_source *source;
 	struct api_error *error;
-	struct chat_message *assistant; /* the message that the model's next items belong to; NULL: none yet */
+	struct chat_message *assistant; /* the message that the model's next calls belong to; NULL: none yet */
+	struct str thought;             /* of the model, for its next message */
 	const struct item *last_user;   /* reasoning from before it is of no use any more */
 	bool past_last_user;
 	bool turn_begins;
@@ -74,15 +75,24 @@ static int no_memory(const struct walk *walk) {
 	return api_error_set(walk->error, API_OVERLOADED, NULL, NULL);
 }
 
+/* A client that keeps the conversation itself sends all turns as one: they begin where the user speaks. */
+static bool user_begins(const struct context *context, const char *role) {
+	return strcmp(role, "user") == 0 && context->count > 0 &&
+	       strcmp(context->all[context->count - 1].role, "user") != 0;
+}
+
 static struct chat_message *add_message(struct walk *walk, const char *role) {
 	struct context *context = walk->context;
-	context->begins[context->count] = walk->turn_begins;
+	context->begins[context->count] = walk->turn_begins || user_begins(context, role);
 	walk->turn_begins = false;
 	struct chat_message *message = &context->all[context->count++];
 	message->role = role;
 	message->parts = &context->parts[context->part_count];
 	message->calls = &context->calls[context->call_count];
 	walk->assistant = strcmp(role, "assistant") == 0 ? message : NULL;
+	/* A thought that came to nothing is not shown. */
+	message->reasoning = walk->assistant ? walk->thought : STR_NONE;
+	walk->thought = STR_NONE;
 	return message;
 }
 
@@ -154,7 +164,9 @@ static int add_content(struct walk *walk, struct chat_message *message, const st
 	const struct str text = {part->text, part->length};
 	switch (part->kind) {
 	case PART_INPUT_IMAGE:
-		add_part(walk, message, CHAT_PART_IMAGE, text)->detail = part->detail;
+		/* "auto" is what it is without a word. */
+		add_part(walk, message, CHAT_PART_IMAGE, text)->detail =
+			str_is(str_of(part->detail), "auto") ? NULL : part->detail;
 		return require(walk, UPSTREAM_CAN_IMAGES, param);
 	case PART_INPUT_VIDEO:
 		add_part(walk, message, CHAT_PART_VIDEO, text);
@@ -184,11 +196,7 @@ static int add_contents(struct walk *walk, struct chat_message *message, const s
 /* --- items ---------------------------------------------------------------------------------------------------------- */
 
 static int add_item_message(struct walk *walk, const struct item *item, const struct place *place) {
-	struct chat_message *message = walk->assistant;
-	bool joins = item->role == ROLE_ASSISTANT && message && !message->part_count && !message->call_count;
-	if (!joins) {
-		message = add_message(walk, item_role_name(item->role));
-	}
+	struct chat_message *message = add_message(walk, item_role_name(item->role));
 	walk->past_last_user = walk->past_last_user || item == walk->last_user;
 	return add_contents(walk, message, item, place);
 }
@@ -233,24 +241,35 @@ static int unseal(struct walk *walk, const char *purpose, const struct part *par
 				 param);
 }
 
+/* The whole thought, or what was sealed of it. -1 with an error. */
+static int append_thought(struct walk *walk, const struct item *item, const struct place *place, struct buf *text) {
+	const struct part *encrypted = item_part(item, PART_ENCRYPTED);
+	size_t before = text->length;
+	for (size_t i = 0; i < item->part_count; i++) {
+		if (item->parts[i].kind == PART_REASONING_TEXT) {
+			buf_append(text, item->parts[i].text, item->parts[i].length);
+		}
+	}
+	bool is_sealed = text->length == before && encrypted;
+	return is_sealed ? unseal(walk, "reasoning", encrypted, place, text) : 0;
+}
+
 /* What the model thought since the user last spoke helps it to go on with its function calls. */
 static int add_reasoning(struct walk *walk, const struct item *item, const struct place *place) {
-	if (!walk->past_last_user || !(walk->source->can & UPSTREAM_CAN_REASONING)) {
+	if (!item->part_count || !walk->past_last_user || !(walk->source->can & UPSTREAM_CAN_REASONING)) {
 		return 0;
 	}
 	struct buf text = BUF_INIT;
-	const struct part *encrypted = item_part(item, PART_ENCRYPTED);
-	for (size_t i = 0; i < item->part_count; i++) {
-		if (item->parts[i].kind == PART_REASONING_TEXT) {
-			buf_append(&text, item->parts[i].text, item->parts[i].length);
-		}
-	}
-	if ((text.length == 0 && encrypted && unseal(walk, "reasoning", encrypted, place, &text)) ||
-	    (text.length == 0)) {
+	buf_append_str(&text, walk->thought);
+	if (append_thought(walk, item, place, &text)) {
 		buf_free(&text);
-		return walk->error->code == API_OK ? 0 : -1;
+		return -1;
 	}
-	return own(walk, &text, &add_message(walk, "assistant")->reasoning);
+	if (text.length == 0 && !text.failed) {
+		return 0;
+	}
+	walk->assistant = NULL;
+	return own(walk, &text, &walk->thought);
 }
 
 static int add_compaction(struct walk *walk, const struct item *item, const struct place *place) {

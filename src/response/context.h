@@ -29,7 +29,7 @@ struct context {
 	struct chat_part *parts;
 	struct chat_call *calls;
 	char **owned; /* texts that were made for them */
-	bool *begins; /* for each message: whether a turn begins with it */
+	bool *begins; /* for each of `all`: whether a turn begins with it */
 	size_t part_count, call_count, owned_count;
 };
 

@@ -107,34 +107,70 @@ static struct bound bound_of(const struct context_source *source) {
 	return bound;
 }
 
-/* Where the context may begin next: with another turn, and not with the result of a call that would be gone. 0: nowhere. */
+static bool is_tool(const struct chat_message *message) {
+	return strcmp(message->role, "tool") == 0;
+}
+
+/* Instructions that come before all else, the request's own or a client's first items: they stay. */
+static size_t count_instructions(const struct context *context) {
+	size_t count = 0;
+	while (count < context->count && (strcmp(context->messages[count].role, "system") == 0 ||
+					  strcmp(context->messages[count].role, "developer") == 0)) {
+		count++;
+	}
+	return count;
+}
+
+/* Whether the call that this result is of is one of the messages between `start` and it. */
+static bool has_call(const struct context *context, size_t start, size_t result) {
+	for (size_t i = result; i-- > start;) {
+		const struct chat_message *message = &context->messages[i];
+		for (size_t c = 0; c < message->call_count; c++) {
+			if (strcmp(message->calls[c].id, context->messages[result].call_id) == 0) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+static bool leaves_result(const struct context *context, size_t start) {
+	for (size_t i = start; i < context->count; i++) {
+		if (is_tool(&context->messages[i]) && !has_call(context, start, i)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Where the context may begin next: with another turn. 0: nowhere. */
 static size_t next_start(const struct context *context, size_t from) {
 	for (size_t i = from + 1; i < context->count; i++) {
-		if (context->begins[i] && strcmp(context->messages[i].role, "tool") != 0) {
+		if (context->begins[i] && !is_tool(&context->messages[i])) {
 			return i;
 		}
 	}
 	return 0;
 }
 
-/* Instructions stay where they are: they are moved up to what is left. */
-static void cut(struct context *context, bool instructed, size_t start) {
-	if (instructed) {
-		context->messages[start - 1] = context->messages[0];
-		start--;
-	}
-	context->messages += start;
-	context->count -= start;
-	context->skipped += start;
+/* Instructions are moved up to what is left. */
+static void cut(struct context *context, size_t instructions, size_t start) {
+	size_t skipped = start - instructions;
+	memmove(context->messages + skipped, context->messages, instructions * sizeof *context->messages);
+	context->messages += skipped;
+	context->count -= skipped;
+	context->skipped += skipped;
 }
 
 int context_fit(struct context *context, const struct context_source *source, struct api_error *error) {
 	const struct bound bound = bound_of(source);
-	const size_t instructed = source->settings->instructions ? 1 : 0;
+	const size_t instructions = count_instructions(context);
 	int64_t tokens = context_tokens(context, source->settings);
 	size_t bytes = context_bytes(context);
-	size_t start = instructed;
-	while (tokens > bound.tokens || bytes > bound.bytes) {
+	size_t start = instructions;
+	/* A result without its call is what no model's server takes. */
+	while (tokens > bound.tokens || bytes > bound.bytes ||
+	       (start > instructions && leaves_result(context, start))) {
 		size_t next = source->settings->truncates ? next_start(context, start) : 0;
 		if (!next) {
 			return api_error_set(error, API_CONTEXT_TOO_LARGE, "input", NULL);
@@ -144,8 +180,8 @@ int context_fit(struct context *context, const struct context_source *source, st
 			bytes -= message_size(&context->messages[start]);
 		}
 	}
-	if (start > instructed) {
-		cut(context, instructed, start);
+	if (start > instructions) {
+		cut(context, instructions, start);
 	}
 	return 0;
 }

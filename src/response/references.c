@@ -5,8 +5,8 @@
 
 #include "failure.h"
 
-static bool has_item(const struct item_list *list, const char *id) {
-	for (size_t i = 0; i < list->count; i++) {
+static bool has_item(const struct item_list *list, size_t count, const char *id) {
+	for (size_t i = 0; i < count; i++) {
 		if (strcmp(list->items[i].id, id) == 0) {
 			return true;
 		}
@@ -17,11 +17,11 @@ static bool has_item(const struct item_list *list, const char *id) {
 /* Whether the model is shown it anyway. */
 static bool is_in_context(const struct response *r, const char *id) {
 	for (const struct turn *turn = r->parent; turn; turn = turn->parent) {
-		if (has_item(&turn->input, id) || has_item(&turn->output, id)) {
+		if (has_item(&turn->input, turn->input.count, id) || has_item(&turn->output, turn->output.count, id)) {
 			return true;
 		}
 	}
-	return false;
+	return has_item(&r->input, r->looked_at, id);
 }
 
 static int refuse_at(const struct response *r, enum api_error_code code, const char *what, struct api_error *error) {

@@ -1,7 +1,11 @@
 #include "view.h"
 
 #include "base/mem.h"
+#include "base/random.h"
 #include "base/str.h"
+
+#define PAD_BLOCK (VIEW_PADDING_MAX / 2) /* bytes: a padded delta is a multiple of them */
+#define PAD_FIELD (sizeof ",\"obfuscation\":\"\"" - 1)
 
 const struct item_list *response_output(const struct response *r) {
 	return r->turn ? &r->turn->output : &r->output.items;
@@ -55,7 +59,32 @@ const char *view_event_name(const struct response *r, uint32_t sequence) {
 	return event_name(entry->kind, r->status, part ? part->kind : PART_OUTPUT_TEXT, &place);
 }
 
-void view_write_event(struct response *r, uint32_t sequence, struct buf *out) {
+/* How long the text of a delta is cannot be told from the length of its event, not even after compression: it is filled up
+ * to whole blocks, and one more by chance. */
+size_t view_make_padding(size_t length, char padding[static VIEW_PADDING_MAX]) {
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	unsigned char bytes[2 * PAD_BLOCK + 1];
+	random_bytes(bytes, sizeof bytes);
+	size_t fill = PAD_BLOCK - (length + PAD_FIELD) % PAD_BLOCK;
+	fill += bytes[2 * PAD_BLOCK] & 1 ? PAD_BLOCK : 0;
+	for (size_t i = 0; i < fill; i++) {
+		padding[i] = alphabet[bytes[i] & 63];
+	}
+	return fill;
+}
+
+static void write_delta(const struct event_place *place, struct event_delta *delta, bool pads, struct buf *out) {
+	char padding[VIEW_PADDING_MAX];
+	size_t start = out->length;
+	event_write_delta(out, place, delta);
+	if (pads && !out->failed) {
+		delta->obfuscation = (struct str){padding, view_make_padding(out->length - start, padding)};
+		out->length = start;
+		event_write_delta(out, place, delta);
+	}
+}
+
+void view_write_event(struct response *r, uint32_t sequence, bool pads, struct buf *out) {
 	const struct event_log *events = &r->output.events;
 	const struct event_entry *entry = &events->entries[sequence];
 	const struct item_list *output = response_output(r);
@@ -72,7 +101,7 @@ void view_write_event(struct response *r, uint32_t sequence, struct buf *out) {
 		delta = (struct event_delta){.part = item->parts[entry->part].kind,
 					     .text = event_log_delta(events, sequence),
 					     .logprobs = event_log_side(events, sequence)};
-		event_write_delta(out, &place, &delta);
+		write_delta(&place, &delta, pads, out);
 		break;
 	case EVENT_ITEM_ADDED:
 		event_write_item_added(out, &place, item);

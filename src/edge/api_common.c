@@ -97,6 +97,11 @@ static void note_deprecated(struct exchange *exchange, const struct json *body) 
 	}
 }
 
+void api_reply_failure(struct exchange *exchange, const struct api_error *error) {
+	exchange->no_retry = error->code != API_UPSTREAM_RATE_LIMITED;
+	reply_error(exchange, error);
+}
+
 void api_reply_edit_err(struct exchange *exchange, const struct err *err, enum api_error_code missing) {
 	if (err->code == ERR_CONFLICT) {
 		reply_code(exchange, API_CONVERSATION_LOCKED);

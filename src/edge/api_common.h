@@ -24,6 +24,9 @@ int api_no_query(struct exchange *exchange); /* the same where none is known */
 int api_list_query(struct exchange *exchange, struct list_query *query, uint32_t limit, uint32_t most, bool ascending);
 /* Answers for an error of the store or what lies over it: ERR_NOT_FOUND as `missing`. */
 void api_reply_err(struct exchange *exchange, const struct err *err, enum api_error_code missing);
+/* An error that came after the model was asked: a retry would be billed again, unless the model's server itself refused. Ends
+ * the exchange. */
+void api_reply_failure(struct exchange *exchange, const struct api_error *error);
 /* The same for what changes a conversation: ERR_CONFLICT is one that is locked. */
 void api_reply_edit_err(struct exchange *exchange, const struct err *err, enum api_error_code missing);
 /* {"object":"list","data":[ … the caller writes the elements. */

@@ -75,11 +75,11 @@ static void reply_ended(struct exchange *exchange) {
 	response_view(response, &view);
 	append_summary(&view, &summary);
 	if (response_failure(response, &error) == 0) {
-		reply_error(exchange, &error);
+		api_reply_failure(exchange, &error);
 	} else if (view.status != RESPONSE_COMPLETED || summary.length == 0) {
 		api_error_set(&error, API_UPSTREAM_FAILED, NULL, "The model did not finish the summary (%s).",
 			      view.status == RESPONSE_COMPLETED ? "it is empty" : view.incomplete_reason);
-		reply_error(exchange, &error);
+		api_reply_failure(exchange, &error);
 	} else if (write_resource(exchange, &view, buf_str(&summary), &body)) {
 		reply_code(exchange, API_OVERLOADED);
 	} else {

@@ -13,12 +13,6 @@ static void reply_view(struct exchange *exchange, const struct response_view *vi
 
 /* --- waiting for the whole response ------------------------------------------------------------------------------- */
 
-/* An error that came after the model was asked: a retry would be billed again, unless the model itself refused. */
-static void reply_failure(struct exchange *exchange, const struct api_error *error) {
-	exchange->no_retry = error->code != API_UPSTREAM_RATE_LIMITED;
-	reply_error(exchange, error);
-}
-
 static void reply_ended(struct exchange *exchange) {
 	struct response *response = exchange->cursor.response;
 	struct api_error error;
@@ -26,7 +20,7 @@ static void reply_ended(struct exchange *exchange) {
 	response_view(response, &view);
 	/* What was said before the failure is worth an answer; SDKs find the error in it. */
 	if (view.output_count == 0 && response_failure(response, &error) == 0) {
-		reply_failure(exchange, &error);
+		api_reply_failure(exchange, &error);
 		return;
 	}
 	reply_view(exchange, &view);

@@ -319,6 +319,19 @@ test('what upstreams are declared to take decides: files, images, tools, reasoni
 	}
 });
 
+test('an earlier item that the model cannot be shown is blamed on the field through which it came', async () => {
+	const items = inside(part('input_file', { filename: 'a.pdf', file_data: `data:application/pdf;base64,${PDF}` }));
+	const conversation = await get('/v1/conversations', { body: { items } });
+	const by = async (field, value) => {
+		const { status, error } = await overHttp({ input: 'x', [field]: value });
+		assert.deepEqual([status, error?.code, error?.param], [400, 'unsupported_parameter', field]);
+	};
+	await by('conversation', conversation.id);
+	const { data } = await get('/v1/conversations?limit=1');
+	assert.equal(data[0].id, conversation.id);
+	await by('previous_response_id', data[0].last_response_id);
+});
+
 // --- references --------------------------------------------------------------------------------------------------------
 
 for (const [name, ask] of Object.entries(transports)) {

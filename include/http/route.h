@@ -42,8 +42,6 @@ int http_query_get(struct str query, const char *name, char *out, size_t size);
 int http_query_unknown(struct str query, const char *const *known, char *out, size_t size);
 /* Percent-decodes a path segment; -1 as above, and for an encoded '/'. */
 int http_segment_decode(struct str segment, char *out, size_t size);
-/* The same for what "{*}" captured: slashes may be there, encoded or not. */
-int http_tail_decode(struct str tail, char *out, size_t size);
 
 /* The value of a cookie (RFC 6265); false when it is not there. */
 bool http_cookie_get(struct str header, const char *name, struct str *value);

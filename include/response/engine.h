@@ -50,7 +50,15 @@ void engine_free(struct engine **engine);
 
 /* --- cursors ------------------------------------------------------------------------------------------------------ */
 
+/* How a cursor tells of a response. */
+enum cursor_form {
+	CURSOR_EVENTS,          /* Open Responses: every event is one JSON object */
+	CURSOR_CHUNKS,          /* Chat Completions: events are chunks, or an error, or nothing */
+	CURSOR_CHUNKS_OF_USAGE, /* the same, with what it cost at the end */
+};
+
 struct cursor_sink {
+	enum cursor_form form;
 	/* Events wait to be read with cursor_next. Called once for all that one wake-up brought; not again before the
 	 * cursor was read to its end. */
 	void (*ready)(struct cursor *cursor);
@@ -76,7 +84,8 @@ void cursor_open(struct cursor *cursor, struct response *response, uint32_t next
 /* Lets go. The last cursor's closing stops a running response that is not stored; one that is stored runs on for as long as
  * the options say. A closed one is left alone. */
 void cursor_close(struct cursor *cursor);
-/* Appends the next event as JSON to `out` and steps on; `name` (may be NULL) gets its type. False: none is there now. */
+/* Appends the next event as JSON to `out` and steps on; `name` (may be NULL) gets its type. False: none is there now. In a
+ * form of chunks, what is appended may be nothing, or several objects with a line end between them. */
 bool cursor_next(struct cursor *cursor, struct buf *out, const char **name);
 /* Whether the terminal event was read. */
 bool cursor_finished(const struct cursor *cursor);
@@ -155,10 +164,14 @@ const struct item_list *response_input(const struct response *response);
 /* Fills a view of it as it is now; borrows from the response until the loop runs on. */
 void response_view(struct response *response, struct response_view *view);
 enum response_status response_status(const struct response *response);
+/* Whether the model has begun to say something: before that, a form of chunks has nothing to tell. */
+bool response_has_output(const struct response *response);
 /* Whether its terminal event is in the log. */
 bool response_ended(const struct response *response);
 /* For a FAILED response: the error as an HTTP client should get it. 0, or -1 when it did not fail. */
 int response_failure(const struct response *response, struct api_error *error);
+/* For an ended response: the error as a client of Chat Completions should get it. 0, or -1 when it is a completion. */
+int response_completion_failure(const struct response *response, struct api_error *error);
 /* After its end: the turn it became (NULL for a replay: what came before it is not known), and its conversation (NULL if not
  * stored, or a replay). Borrowed; hold them to keep them. */
 struct turn *response_turn(const struct response *response);

@@ -35,7 +35,7 @@ static int response_changes(struct conversation_op *op, const struct store_snaps
 			    struct store_write *write, struct err *err) {
 	struct conversation *c = op->conversation;
 	const struct store_response *row = snapshot_response(snapshot, op->id);
-	struct seal_head head;
+	struct seal_head head = {0};
 	if (!row) {
 		return err_set(err, ERR_NOT_FOUND, "no response %s", op->id);
 	}

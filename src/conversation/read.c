@@ -208,16 +208,26 @@ struct conversation_op *conversation_load(struct conversations *module, const ch
 	return op_read(&op, &query, on_context) ? NULL : op;
 }
 
-/* What is being written is not read yet: its thread knows of it before the store does. */
+/* Whether a response is being written that the store may not have yet: its thread knows of it first. */
+static bool is_being_written(const struct conversation *conversation, const struct store_thread *row) {
+	list_each(node, after, &conversation->waiting) {
+		const struct conversation_op *op = container_of(node, struct conversation_op, link);
+		if (draft_response(op->draft)[0]) {
+			return true;
+		}
+	}
+	/* Where a write has failed and none is under way, the store's word counts. */
+	bool ahead = conversation->pending > 0 || !conversation->stale;
+	return ahead && strcmp(conversation->row.last_response, row->last_response) != 0;
+}
+
 static int check_latest(const struct conversation *conversation, const struct store_thread *row,
 			const struct store_response *last, struct err *err) {
 	if (last && response_row_runs(last)) {
 		return err_set(err, ERR_CONFLICT, "%s is in progress", last->id);
 	}
-	if (!conversation->stale && strcmp(conversation->row.last_response, row->last_response) != 0) {
-		return err_set(err, ERR_CONFLICT, "%s is being written", conversation->id);
-	}
-	return 0;
+	return is_being_written(conversation, row) ? err_set(err, ERR_CONFLICT, "%s is being written", conversation->id)
+						   : 0;
 }
 
 static int open_latest(struct conversation_op *op, const struct store_snapshot *snapshot,

@@ -12,6 +12,8 @@ void api_response_compact(struct exchange *exchange);
 void api_response_tokens(struct exchange *exchange);
 void api_response_input_items(struct exchange *exchange);
 
+void api_chat_create(struct exchange *exchange);
+
 void api_conversation_list(struct exchange *exchange);
 void api_conversation_create(struct exchange *exchange);
 void api_conversation_get(struct exchange *exchange);

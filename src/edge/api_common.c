@@ -97,11 +97,6 @@ static void note_deprecated(struct exchange *exchange, const struct json *body) 
 	}
 }
 
-void api_reply_failure(struct exchange *exchange, const struct api_error *error) {
-	exchange->no_retry = error->code != API_UPSTREAM_RATE_LIMITED;
-	reply_error(exchange, error);
-}
-
 void api_reply_edit_err(struct exchange *exchange, const struct err *err, enum api_error_code missing) {
 	if (err->code == ERR_CONFLICT) {
 		reply_code(exchange, API_CONVERSATION_LOCKED);
@@ -186,6 +181,22 @@ int api_read_request(struct exchange *exchange, const char *const *fields, struc
 		reply_error(exchange, &error);
 	}
 	return bad ? -1 : 0;
+}
+
+int api_read_key(struct exchange *exchange, struct request *request) {
+	struct api_error error;
+	if (!exchange->idempotency_key || request_read_key(str_of(exchange->idempotency_key), "Idempotency-Key",
+							   request->idempotency_key, &error) == 0) {
+		return 0;
+	}
+	request_free(request);
+	reply_error(exchange, &error);
+	return -1;
+}
+
+void api_reply_failure(struct exchange *exchange, const struct api_error *error) {
+	exchange->no_retry = error->code != API_UPSTREAM_RATE_LIMITED;
+	reply_error(exchange, error);
 }
 
 bool api_read_to_end(struct cursor *cursor) {

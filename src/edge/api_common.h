@@ -24,9 +24,6 @@ int api_no_query(struct exchange *exchange); /* the same where none is known */
 int api_list_query(struct exchange *exchange, struct list_query *query, uint32_t limit, uint32_t most, bool ascending);
 /* Answers for an error of the store or what lies over it: ERR_NOT_FOUND as `missing`. */
 void api_reply_err(struct exchange *exchange, const struct err *err, enum api_error_code missing);
-/* An error that came after the model was asked: a retry would be billed again, unless the model's server itself refused. Ends
- * the exchange. */
-void api_reply_failure(struct exchange *exchange, const struct api_error *error);
 /* The same for what changes a conversation: ERR_CONFLICT is one that is locked. */
 void api_reply_edit_err(struct exchange *exchange, const struct err *err, enum api_error_code missing);
 /* {"object":"list","data":[ … the caller writes the elements. */
@@ -39,6 +36,12 @@ int api_conversation_body(struct exchange *exchange, enum conversation_body_kind
 /* The body as a request to create a response, of which only these fields may be given (the last is NULL; a NULL list takes all).
  * Answers with an error and gives -1. */
 int api_read_request(struct exchange *exchange, const char *const *fields, struct request *request);
+/* Gives the request the idempotency key of the headers, if there is one. Empties it, answers with an error and gives -1 when
+ * that can't be one. */
+int api_read_key(struct exchange *exchange, struct request *request);
+/* Answers with an error that came after the model was asked: a retry would be billed again, unless the model itself
+ * refused. */
+void api_reply_failure(struct exchange *exchange, const struct api_error *error);
 /* Passes over the events that there are, for who answers with the whole. Whether the response has ended. */
 bool api_read_to_end(struct cursor *cursor);
 /* Answers when no work could be started (memory); the exchange then is gone. */

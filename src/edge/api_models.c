@@ -63,17 +63,26 @@ void api_models(struct exchange *exchange) {
 	buf_free(&body);
 }
 
-/* GET /v1/models/{id}: one that is listed, by the name under which it is. */
-void api_model(struct exchange *exchange) {
-	char name[REQUEST_MODEL_SIZE];
+static const struct upstream_model *find_model(struct engine *engine, const char *name) {
 	const struct upstream_model *models;
-	size_t count = engine_models(exchange->edge->deps.engine, &models);
-	size_t at = count;
-	if (http_tail_decode(exchange->match.captures[0], name, sizeof name) == 0) {
-		for (at = 0; at < count && strcmp(models[at].name, name) != 0; at++) {
+	size_t count = engine_models(engine, &models);
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(models[i].name, name) == 0) {
+			return &models[i];
 		}
 	}
-	if (at == count) {
+	return NULL;
+}
+
+/* GET /v1/models/{id}: one of the list. libwebsockets has decoded the path, and many names have slashes. */
+void api_model(struct exchange *exchange) {
+	char name[REQUEST_MODEL_SIZE];
+	str_copy_cut(name, sizeof name, exchange->match.captures[0]);
+	const struct upstream_model *model = NULL;
+	if (str_is(exchange->match.captures[0], name)) {
+		model = find_model(exchange->edge->deps.engine, name);
+	}
+	if (!model) {
 		struct api_error error;
 		api_error_set(&error, API_MODEL_NOT_FOUND, "model", "The model '%s' does not exist.", name);
 		reply_error(exchange, &error);
@@ -81,7 +90,7 @@ void api_model(struct exchange *exchange) {
 	}
 	struct buf body = BUF_INIT;
 	struct json_writer w = json_writer(&body);
-	write_model(&w, &models[at]);
+	write_model(&w, model);
 	reply_json(exchange, 200, &body);
 	buf_free(&body);
 }

@@ -73,17 +73,9 @@ static void start(struct exchange *exchange, struct request *request) {
 
 void api_response_create(struct exchange *exchange) {
 	struct request request;
-	struct api_error error;
-	if (api_read_request(exchange, NULL, &request)) {
-		return;
+	if (api_read_request(exchange, NULL, &request) == 0 && api_read_key(exchange, &request) == 0) {
+		start(exchange, &request);
 	}
-	if (exchange->idempotency_key &&
-	    request_read_key(str_of(exchange->idempotency_key), "Idempotency-Key", request.idempotency_key, &error)) {
-		request_free(&request);
-		reply_error(exchange, &error);
-		return;
-	}
-	start(exchange, &request);
 }
 
 /* --- /v1/responses/{id} ------------------------------------------------------------------------------------------- */

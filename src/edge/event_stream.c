@@ -2,10 +2,30 @@
 
 #include <string.h>
 
+#include "api_common.h"
+#include "proto/completion.h"
+
 /* Eight digits, CRLF: RFC 9112, 7.1 allows leading zeros, so the size can be filled in afterwards. */
 #define CHUNK_HEAD "00000000\r\n"
 #define CHUNK_HEAD_SIZE (sizeof CHUNK_HEAD - 1)
 #define BATCH_BYTES (16 * 1024)
+
+static bool is_of_chunks(const struct cursor_sink *sink) {
+	return sink->form != CURSOR_EVENTS;
+}
+
+static void append_data(struct buf *out, struct str data) {
+	buf_append(out, "data: ", 6);
+	buf_append_str(out, data);
+	buf_append(out, "\n\n", 2);
+}
+
+/* Without names: clients of Chat Completions expect none. */
+static void append_chunks(struct buf *out, struct str chunks) {
+	while (chunks.length > 0) {
+		append_data(out, str_cut(&chunks, '\n'));
+	}
+}
 
 static bool append_event(struct exchange *exchange, struct buf *out) {
 	struct buf *event = &exchange->edge->event;
@@ -14,12 +34,15 @@ static bool append_event(struct exchange *exchange, struct buf *out) {
 	if (!cursor_next(&exchange->cursor, event, &name)) {
 		return false;
 	}
+	out->failed = out->failed || event->failed;
+	if (is_of_chunks(exchange->cursor.sink)) {
+		append_chunks(out, buf_str(event));
+		return true;
+	}
 	buf_append(out, "event: ", 7);
 	buf_append_text(out, name);
-	buf_append(out, "\ndata: ", 7);
-	buf_append_str(out, buf_str(event));
-	buf_append(out, "\n\n", 2);
-	out->failed = out->failed || event->failed;
+	buf_append_char(out, '\n');
+	append_data(out, buf_str(event));
 	return true;
 }
 
@@ -176,6 +199,21 @@ static void on_ready(struct cursor *cursor) {
 	pump(exchange);
 }
 
+/* The head goes out with the model's first word, so that a failure before it is an HTTP error, with its status. */
+static void on_chunks_ready(struct cursor *cursor) {
+	struct exchange *exchange = cursor->owner;
+	struct api_error error;
+	if (exchange->streaming || response_has_output(cursor->response)) {
+		on_ready(cursor);
+	} else if (!response_ended(cursor->response)) {
+		api_read_to_end(cursor);
+	} else if (response_completion_failure(cursor->response, &error) == 0) {
+		api_reply_failure(exchange, &error);
+	} else {
+		on_ready(cursor);
+	}
+}
+
 static void on_refused(struct cursor *cursor, const struct api_error *error) {
 	struct exchange *exchange = cursor->owner;
 	struct buf *out = &exchange->edge->out, *event = &exchange->edge->event;
@@ -185,11 +223,15 @@ static void on_refused(struct cursor *cursor, const struct api_error *error) {
 	}
 	/* A heartbeat has sent the head already. */
 	buf_clear(event);
-	api_error_write_event(event, error);
 	size_t start = chunk_begin(exchange, out);
-	buf_append_text(out, "event: error\ndata: ");
-	buf_append_str(out, buf_str(event));
-	buf_append_text(out, "\n\ndata: [DONE]\n\n");
+	if (is_of_chunks(cursor->sink)) {
+		api_error_write_body(event, error);
+	} else {
+		api_error_write_event(event, error);
+		buf_append_text(out, "event: error\n");
+	}
+	append_data(out, buf_str(event));
+	buf_append_text(out, "data: [DONE]\n\n");
 	out->failed = out->failed || event->failed;
 	chunk_end(exchange, out, start, true);
 	if (write_batch(exchange, out) == 0) {
@@ -197,4 +239,14 @@ static void on_refused(struct cursor *cursor, const struct api_error *error) {
 	}
 }
 
+static void on_chunks_refused(struct cursor *cursor, const struct api_error *error) {
+	struct api_error told = *error;
+	completion_rename_param(&told);
+	on_refused(cursor, &told);
+}
+
 const struct cursor_sink event_stream_sink = {.ready = on_ready, .refused = on_refused};
+const struct cursor_sink chunk_stream_sink = {
+	.form = CURSOR_CHUNKS, .ready = on_chunks_ready, .refused = on_chunks_refused};
+const struct cursor_sink chunk_stream_usage_sink = {
+	.form = CURSOR_CHUNKS_OF_USAGE, .ready = on_chunks_ready, .refused = on_chunks_refused};

@@ -154,10 +154,6 @@ int http_query_unknown(struct str query, const char *const *known, char *out, si
 	return 1;
 }
 
-int http_tail_decode(struct str tail, char *out, size_t size) {
-	return decode(tail, false, out, size);
-}
-
 int http_segment_decode(struct str segment, char *out, size_t size) {
 	if (decode(segment, false, out, size) != 0) {
 		return -1;

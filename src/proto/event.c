@@ -33,24 +33,18 @@ struct streamed {
 	bool has_logprobs;
 };
 
-static const struct streamed streamed[] =
-	{
-#define STREAMED(name, member)                                                                                         \
+#define STREAMED(name, member, index, logprobs)                                                                        \
 	{                                                                                                              \
-		{name ".delta", sizeof(name ".delta") - 1}, {name ".done", sizeof(name ".done") - 1}, {                \
-			member, sizeof(member) - 1                                                                     \
-		}
-		[PART_OUTPUT_TEXT] = STREAMED("response.output_text", "text"), true, true},
-			     [PART_REFUSAL] = STREAMED("response.refusal", "refusal"), true, false
-}
-, [PART_REASONING_TEXT] = STREAMED("response.reasoning", "text"), true, false
-}
-, [PART_ARGUMENTS] = STREAMED("response.function_call_arguments", "arguments"), false, false
-}
-,
+		{name ".delta", sizeof(name ".delta") - 1}, {name ".done", sizeof(name ".done") - 1},                  \
+			{member, sizeof(member) - 1}, index, logprobs                                                  \
+	}
+static const struct streamed streamed[] = {
+	[PART_OUTPUT_TEXT] = STREAMED("response.output_text", "text", true, true),
+	[PART_REFUSAL] = STREAMED("response.refusal", "refusal", true, false),
+	[PART_REASONING_TEXT] = STREAMED("response.reasoning", "text", true, false),
+	[PART_ARGUMENTS] = STREAMED("response.function_call_arguments", "arguments", false, false),
+};
 #undef STREAMED
-}
-;
 
 const char *event_name(enum event_kind kind, enum response_status status, enum part_kind part) {
 	static const char *const names[] = {[EVENT_CREATED] = "response.created",

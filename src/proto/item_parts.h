@@ -5,6 +5,9 @@
 #include "field.h"
 #include "proto/item.h"
 
+/* What item_write puts into an output_text part takes 9 tokens of the JSON gate: a message with as many parts as this can
+ * still be read back. */
+#define ITEM_PARTS_MAX 1000
 #define ITEM_TEXT_MAX 10485760 /* characters of a text: Open Responses' maxLength */
 
 #define ITEM_ROLES 4

@@ -2,9 +2,6 @@
 
 #include "item_parts.h"
 
-/* What item_write puts into an output_text part takes 9 tokens of the JSON gate: a message with as many parts as this can
- * be sent back as it is shown. */
-#define MAX_PARTS 1000
 #define ENCRYPTED_MAX 10485760
 #define OUTPUT_MAX 10485760
 
@@ -76,10 +73,10 @@ static int read_string_part(const struct field *field, struct item *item, enum p
 static int read_parts(const struct field *array, const struct reader *reader, enum part_place place) {
 	struct part_target target = {.item = reader->item, .place = place, .stored = reader->stored};
 	size_t count = json_count(array->value);
-	if (count > MAX_PARTS - reader->item->part_count) {
+	if (count > ITEM_PARTS_MAX - reader->item->part_count) {
 		return api_error_set(array->error, API_INVALID_VALUE, array->path,
 				     "%s must have at most %zu parts, not %zu", array->path,
-				     MAX_PARTS - reader->item->part_count, count);
+				     ITEM_PARTS_MAX - reader->item->part_count, count);
 	}
 	size_t index = 0;
 	for (const struct json *part = json_first(array->value); part; part = json_next(part), index++) {

@@ -50,8 +50,8 @@ int text_settings_copy(struct text_settings *to, const struct text_settings *fro
 /* The value of `text`. */
 int text_settings_read(const struct field *field, struct text_settings *text);
 /* The members of a format beside its type when that is json_schema; the value of `verbosity`. */
-int text_settings_read_schema(const struct field *object, struct text_settings *text);
-int text_settings_read_verbosity(const struct field *field, struct text_settings *text);
+int text_settings_read_schema(const struct field *format, struct text_settings *text);
+int text_settings_read_verbosity(const struct field *verbosity, struct text_settings *text);
 /* As the response object shows it; or, without `full`, only what was said, for the store. */
 void text_settings_write(struct json_writer *w, const struct text_settings *text, bool full);
 /* Whether there is anything to store. */

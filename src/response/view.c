@@ -11,7 +11,7 @@ const struct item_list *response_output(const struct response *r) {
 	return r->turn ? &r->turn->output : &r->output.items;
 }
 
-static void fill_view(const struct response *r, struct response_view *view) {
+void view_fill(const struct response *r, struct response_view *view) {
 	*view = (struct response_view){
 		.id = r->id,
 		.conversation = r->conversation_id,
@@ -35,7 +35,7 @@ static void fill_view(const struct response *r, struct response_view *view) {
 }
 
 void response_view(struct response *response, struct response_view *view) {
-	fill_view(response, view);
+	view_fill(response, view);
 	if (response->state == STATE_STREAMING) {
 		item_list_free(&response->so_far);
 		/* Without memory it shows what is whole. */
@@ -123,7 +123,7 @@ void view_write_event(struct response *r, uint32_t sequence, bool pads, struct b
 	case EVENT_CREATED:
 	case EVENT_IN_PROGRESS:
 	case EVENT_TERMINAL:
-		fill_view(r, &view);
+		view_fill(r, &view);
 		event_write_response(out, entry->kind, sequence, &view);
 		break;
 	case EVENT_KIND_COUNT:
@@ -155,6 +155,10 @@ const struct request_settings *response_settings(const struct response *response
 
 enum response_status response_status(const struct response *response) {
 	return response_ended(response) ? response->status : RESPONSE_IN_PROGRESS;
+}
+
+bool response_has_output(const struct response *response) {
+	return response_output(response)->count > 0;
 }
 
 bool response_ended(const struct response *response) {

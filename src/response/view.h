@@ -6,6 +6,10 @@
 
 /* Appends event `sequence` of the response to `out`. With `pads` a delta gets an obfuscation, another one each time. */
 void view_write_event(struct response *response, uint32_t sequence, bool pads, struct buf *out);
+/* The same in a form of chunks: nothing, or one or more of them, or an error. */
+void view_write_chunks(struct response *response, uint32_t sequence, enum cursor_form form, struct buf *out);
+/* Fills a view of it; items that are open are without their text. */
+void view_fill(const struct response *response, struct response_view *view);
 /* Its type. Static. */
 const char *view_event_name(const struct response *response, uint32_t sequence);
 

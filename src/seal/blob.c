@@ -81,43 +81,42 @@ static bool is_base64url(struct str text) {
 /* Takes the base64 off. -1 with ERR_CORRUPT for anything but the one text that the bytes have. */
 static int read_base64(struct str text, struct buf *binary, struct err *err) {
 	size_t length = 0;
-	if (text.length < sodium_base64_encoded_len(BLOB_OVERHEAD + PADDING_STEP, BLOB_BASE64) - 1 ||
-	    text.length > 2 * PADDING_MAX_TEXT) {
-		return err_set(err, ERR_CORRUPT, "not a sealed text of this version");
+	if (text.length == 0 || !is_base64url(text)) {
+		return err_set(err, ERR_CORRUPT, "a sealed text is not base64url");
 	}
 	if (!buf_reserve(binary, text.length)) {
 		return err_set(err, ERR_MEMORY, "no memory to open %zu bytes", text.length);
 	}
-	if (!is_base64url(text) || sodium_base642bin((uint8_t *)binary->data, text.length, text.data, text.length, NULL,
-						     &length, NULL, BLOB_BASE64) != 0) {
+	if (sodium_base642bin((uint8_t *)binary->data, text.length, text.data, text.length, NULL, &length, NULL,
+			      BLOB_BASE64) != 0) {
 		return err_set(err, ERR_CORRUPT, "a sealed text is not base64url");
 	}
 	binary->length = length;
 	return 0;
 }
 
-static int check_header(const struct seal_keyring *keyring, const uint8_t *blob, struct err *err) {
+static int check_header(const struct seal_keyring *keyring, struct str blob, struct err *err) {
 	uint8_t id[SEAL_KEY_ID_SIZE];
 	seal_keyring_id(keyring, id);
-	if (memcmp(blob, BLOB_HEADER, sizeof BLOB_HEADER) != 0) {
+	if (blob.length < BLOB_OVERHEAD + PADDING_STEP || memcmp(blob.data, BLOB_HEADER, sizeof BLOB_HEADER) != 0) {
 		return err_set(err, ERR_CORRUPT, "not a sealed text of this version");
 	}
-	if (memcmp(blob + BLOB_HEADER_SIZE, id, sizeof id) != 0) {
+	if (memcmp(blob.data + BLOB_HEADER_SIZE, id, sizeof id) != 0) {
 		return err_set(err, ERR_NOT_FOUND, "sealed under another key");
 	}
 	return 0;
 }
 
-static int open_binary(const struct seal_keyring *keyring, const struct seal_blob_binding *binding,
-		       const struct buf *binary, struct buf *out, struct err *err) {
+static int open_binary(const struct seal_keyring *keyring, const struct seal_blob_binding *binding, struct str binary,
+		       struct buf *out, struct err *err) {
 	uint8_t key[SEAL_SUBKEY_SIZE];
 	uint8_t aad[BLOB_AAD_SIZE];
-	const uint8_t *blob = (const uint8_t *)binary->data;
-	size_t padded = binary->length - BLOB_OVERHEAD;
-	size_t length;
-	if (check_header(keyring, blob, err) != 0) {
+	if (check_header(keyring, binary, err) != 0) {
 		return -1;
 	}
+	const uint8_t *blob = (const uint8_t *)binary.data;
+	size_t padded = binary.length - BLOB_OVERHEAD;
+	size_t length;
 	if (!buf_reserve(out, padded)) {
 		return err_set(err, ERR_MEMORY, "no memory to open %zu bytes", padded);
 	}
@@ -141,7 +140,7 @@ int seal_blob_open(const struct seal_keyring *keyring, const struct seal_blob_bi
 	struct buf binary = BUF_INIT;
 	int result = read_base64(blob, &binary, err);
 	if (result == 0) {
-		result = open_binary(keyring, binding, &binary, out, err);
+		result = open_binary(keyring, binding, buf_str(&binary), out, err);
 	}
 	buf_free(&binary);
 	return result;

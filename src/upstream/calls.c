@@ -106,7 +106,8 @@ static bool is_name(struct str name) {
 /* Whether a client may be given it: no longer than a call_id may be, plain, and of no other call. */
 static bool is_call_id(const struct calls *calls, struct str id) {
 	for (size_t i = 0; i < id.length; i++) {
-		if (id.data[i] < 0x21 || id.data[i] > 0x7E) {
+		char c = id.data[i];
+		if (c < 0x21 || c > 0x7E || c == '"' || c == '\\') {
 			return false;
 		}
 	}

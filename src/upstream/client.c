@@ -181,11 +181,11 @@ static void call_set_deadline(struct upstream_call *call, enum queue queue, int6
 	deadline_set(call->upstream->deadlines, &call->deadline, first + queue, due_ms);
 }
 
-/* While another one is left to ask, a silent server gets only its share of the time. */
+/* A silent server gets only its share of the time, if another one is left to ask when that is over. */
 static void call_bound(struct upstream_call *call) {
 	int64_t share_ms = round_options(&call->round)->first_token_timeout_ms / call->round.route.count;
 	int64_t due_ms = deadlines_now_ms(call->upstream->deadlines) + share_ms;
-	call->shared = due_ms < call->first_token_due_ms && round_has_next(&call->round);
+	call->shared = due_ms < call->first_token_due_ms;
 	if (call->shared) {
 		call_set_deadline(call, QUEUE_SHARE, due_ms);
 	} else {
@@ -572,7 +572,6 @@ static void on_deadline(struct deadline *deadline) {
 	} else if (round_has_next(&call->round)) {
 		call_fail(call, UPSTREAM_TIMEOUT);
 	} else {
-		/* Whoever was left to ask is being passed over by now. */
 		call->shared = false;
 		call_set_deadline(call, QUEUE_FIRST_TOKEN, call->first_token_due_ms);
 	}

@@ -101,26 +101,34 @@ static size_t add_matching(const struct pool *pool, const char *model, uint32_t 
 	return found;
 }
 
-void pool_route(const struct pool *pool, const char *model, uint32_t needs, struct route *route) {
+/* How many servers have it or may have it, able or not. */
+static size_t add_listed(const struct pool *pool, const char *model, uint32_t needs, struct route *route) {
 	*route = (struct route){0};
 	size_t found = add_matching(pool, model, needs, TARGET_HAS, route);
-	found += add_matching(pool, model, needs, TARGET_MAY_HAVE, route);
-	if (found == 0 && strcmp(model, pool->default_model) == 0) {
-		pool_route_unlisted(pool, needs, route);
-	}
+	return found + add_matching(pool, model, needs, TARGET_MAY_HAVE, route);
 }
 
-void pool_route_unlisted(const struct pool *pool, uint32_t needs, struct route *route) {
+static bool is_default(const struct pool *pool, const char *model) {
+	return strcmp(model, pool->default_model) == 0;
+}
+
+/* Some servers take names that they don't list. */
+static void add_unlisted(const struct pool *pool, const char *model, uint32_t needs, struct route *route) {
 	size_t found = 0;
-	*route = (struct route){0};
 	for (size_t i = 0; i < pool->count; i++) {
 		if (!models_declared(pool->targets[i]->models)) {
 			route_add(route, pool->targets[i], needs);
 			found++;
 		}
 	}
-	if (found == 0) {
+	if (found == 0 && is_default(pool, model)) {
 		route_add(route, pool->targets[0], needs);
+	}
+}
+
+void pool_route(const struct pool *pool, const char *model, uint32_t needs, struct route *route) {
+	if (add_listed(pool, model, needs, route) == 0) {
+		add_unlisted(pool, model, needs, route);
 	}
 }
 
@@ -207,9 +215,11 @@ enum upstream_choice pool_choose(struct pool *pool, const char *asked, struct up
 		return UPSTREAM_CHOSEN;
 	}
 	struct route route;
-	pool_route(pool, name, 0, &route);
-	if (route.count == 0) {
-		return UPSTREAM_NO_SUCH_MODEL;
+	if (add_listed(pool, name, 0, &route) == 0) {
+		if (!is_default(pool, name)) {
+			return UPSTREAM_NO_SUCH_MODEL;
+		}
+		add_unlisted(pool, name, 0, &route);
 	}
 	describe(pool, name, &route, model);
 	return UPSTREAM_CHOSEN;

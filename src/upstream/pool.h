@@ -28,12 +28,10 @@ struct target *pool_target(const struct pool *pool, size_t number); /* NULL: the
 /* Asks for the lists that are older. */
 void pool_refresh(struct pool *pool, int64_t max_age_ms);
 
-/* Those that can do what the request needs and have the model; behind them those that may have it. The default model goes
- * also to servers whose list lacks it, if no list has it: some servers take names that they don't list. */
+/* Those that can do what the request needs and have the model; behind them those that may have it. What none lists goes to
+ * those whose list is not declared: the default model may be none of the list, and a list may have come since the model was
+ * chosen. */
 void pool_route(const struct pool *pool, const char *model, uint32_t needs, struct route *route);
-
-/* Of a model that no list has: those whose lists are not declared, or the first. */
-void pool_route_unlisted(const struct pool *pool, uint32_t needs, struct route *route);
 
 /* As upstream_models and upstream_choose. */
 size_t pool_models(struct pool *pool, const struct upstream_model **models);

@@ -17,10 +17,6 @@ static struct target *at(const struct round *round, uint8_t place) {
 int round_open(struct round *round, const struct pool *pool, const char *model, uint32_t needs) {
 	round->pool = pool;
 	pool_route(pool, model, needs, &round->route);
-	if (round->route.count == 0) {
-		/* It was chosen before a list came that lacks it: its server has the last word. */
-		pool_route_unlisted(pool, needs, &round->route);
-	}
 	return round->route.count ? 0 : -1;
 }
 
@@ -30,7 +26,7 @@ const struct upstream_options *round_options(const struct round *round) {
 
 bool round_has_next(const struct round *round) {
 	for (uint8_t i = 0; i < round->route.count; i++) {
-		if (!(round->asked & 1U << i) && (round->route.count == 1 || target_lets(at(round, i)))) {
+		if (!(round->asked & 1U << i) && target_lets(at(round, i))) {
 			return true;
 		}
 	}

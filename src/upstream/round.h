@@ -23,9 +23,9 @@ int round_open(struct round *round, const struct pool *pool, const char *model, 
 /* The options that hold for the whole call: those of the first server in order. */
 const struct upstream_options *round_options(const struct round *round);
 
-/* Whether there is a server that was not asked in this round and that may be now. The only one of a route always may. */
+/* Whether there is a server that was not asked in this round and that may be now. */
 bool round_has_next(const struct round *round);
-/* Goes on to it; false when there is none. Its server hears of the end with one of the three below, once. */
+/* Goes on to it; false when there is none. The only one of a route may always be asked. The server hears of the end with one of the three below, once. */
 bool round_next(struct round *round);
 void round_answered(struct round *round);
 void round_failed(struct round *round, enum upstream_error error);

@@ -1,9 +1,10 @@
-/* Wrapped keys, sealed records and tokens as a stranger may have left them: bytes of any kind must be refused without a
+/* Wrapped keys, sealed records, blobs and tokens as a stranger may have left them: bytes of any kind must be refused without a
  * crash, a sealed record that differs in one byte must not open, and what was sealed must come back. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "seal/blob.h"
 #include "seal/keyring.h"
 #include "seal/record.h"
 #include "seal/token.h"
@@ -16,6 +17,7 @@ static struct seal_dek *dek;
 
 static const struct seal_record_binding RECORD = {
 	.owner = "user_a", .thread = "conv_a", .response = "resp_a", .number = 1, .kind = 1, .schema = 1};
+static const struct seal_blob_binding BLOB = {.owner = "user_a", .purpose = "reasoning"};
 static const struct seal_dek_binding KEY = {.owner = "user_a", .thread = "conv_a", .epoch = 1};
 
 static void must(bool holds) {
@@ -48,6 +50,7 @@ static void read_strange_bytes(struct str input) {
 	uint32_t epoch;
 	/* Nobody without the keys makes something that opens. */
 	must(seal_record_open(dek, &RECORD, input, &out, NULL) != 0);
+	must(seal_blob_open(keyring, &BLOB, input, &out, NULL) != 0);
 	must(out.length == 0);
 	must(seal_dek_unwrap(keyring, (const uint8_t *)input.data, input.length, &KEY, NULL) == NULL);
 	must((seal_record_epoch(input, &epoch, NULL) == 0) == (seal_record_commitment(input, commitment, NULL) == 0));
@@ -60,6 +63,11 @@ static void seal_and_open(struct str text) {
 	struct buf out = BUF_INIT;
 	must(seal_record(dek, 1, &RECORD, text, &sealed, NULL) == 0);
 	must(seal_record_open(dek, &RECORD, buf_str(&sealed), &out, NULL) == 0);
+	must(str_equal(buf_str(&out), text));
+	buf_clear(&sealed);
+	buf_clear(&out);
+	must(seal_blob(keyring, &BLOB, text, &sealed, NULL) == 0);
+	must(seal_blob_open(keyring, &BLOB, buf_str(&sealed), &out, NULL) == 0);
 	must(str_equal(buf_str(&out), text));
 	buf_free(&out);
 	buf_free(&sealed);
@@ -76,6 +84,12 @@ static void seal_and_damage(struct str text) {
 	size_t at = ((size_t)(uint8_t)text.data[0] << 8 | (uint8_t)text.data[1]) % sealed.length;
 	sealed.data[at] = (char)(sealed.data[at] ^ text.data[2]);
 	must(seal_record_open(dek, &RECORD, buf_str(&sealed), &out, NULL) != 0);
+	must(out.length == 0);
+	buf_clear(&sealed);
+	must(seal_blob(keyring, &BLOB, text, &sealed, NULL) == 0);
+	at %= sealed.length;
+	sealed.data[at] = (char)(sealed.data[at] ^ text.data[2]);
+	must(seal_blob_open(keyring, &BLOB, buf_str(&sealed), &out, NULL) != 0);
 	must(out.length == 0);
 	buf_free(&out);
 	buf_free(&sealed);

@@ -4,10 +4,11 @@ import { subscribe } from 'node:diagnostics_channel';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import WebSocket from 'ws';
-import { checkBody, checkEvent, checkHead, checkMessage, tally } from './schema.js';
+import { checkBody, checkEvent, checkHead, checkMessage, checkRequest, tally } from './schema.js';
 
 const watched = new Map(); // host:port -> { proxied }
-const findings = [];
+const untold = new Set(); // findings that nobody has heard of
+let found = 0;
 
 /** From now on what comes from this address is validated. `proxied`: a proxy may answer by itself there. */
 export function watch(address, { proxied = false } = {}) {
@@ -20,8 +21,10 @@ export function unwatch(address) {
 
 /** Fails the test that runs, and the whole file if none does any more. */
 function report(error) {
-	findings.push(error);
+	found++;
+	untold.add(error);
 	process.nextTick(() => {
+		untold.delete(error);
 		throw error;
 	});
 }
@@ -36,7 +39,8 @@ function attempt(body) {
 }
 
 process.on('exit', () => {
-	if (findings.length > 0) {
+	untold.forEach((error) => console.error(error));
+	if (found > 0) {
 		process.exitCode ||= 1;
 	}
 	const folder = process.env.SLUICE_TEST_TALLY;
@@ -49,8 +53,9 @@ process.on('exit', () => {
 
 /** Takes the bytes of a body as they come. */
 class Body {
-	constructor(described) {
+	constructor(described, asked) {
 		this.described = described;
+		this.asked = asked;
 		this.decoder = new TextDecoder();
 		this.text = '';
 	}
@@ -76,8 +81,13 @@ class Body {
 
 	/** Its end, in order. */
 	end() {
-		if (this.described.media !== 'text/event-stream') {
-			attempt(() => checkBody(this.described, this.text + this.decoder.decode()));
+		if (this.described.media === 'text/event-stream') {
+			return;
+		}
+		const text = this.text + this.decoder.decode();
+		attempt(() => checkBody(this.described, text));
+		if (this.asked.body !== undefined) {
+			attempt(() => checkRequest(this.asked, text));
 		}
 	}
 }
@@ -91,14 +101,24 @@ function isUrl(target) {
 	}
 }
 
-/** A Body when there is one to look at. */
-function begin({ address, method, target, status, headers }) {
+/** What was sent, if it was JSON. */
+function parsed(sent) {
+	try {
+		return JSON.parse(sent);
+	} catch {
+		return undefined;
+	}
+}
+
+/** A Body when there is one to look at. `sent`: the body of the request, if it is known, a text, and all that was asked. */
+function begin({ address, method, target, status, headers, sent }) {
 	const how = watched.get(address);
 	if (!how || (how.proxied && !headers.has('x-request-id')) || !isUrl(target)) {
 		return null;
 	}
-	const described = attempt(() => checkHead({ method, path: target.split('?')[0], status, headers }));
-	return described && new Body(described);
+	const [path] = target.split('?');
+	const described = attempt(() => checkHead({ method, path, status, headers }));
+	return described && new Body(described, { method, path, status, body: parsed(sent) });
 }
 
 const plainFetch = globalThis.fetch;
@@ -131,7 +151,7 @@ globalThis.fetch = async function fetch(target, options) {
 	const url = new URL(target?.url ?? target);
 	const method = (options?.method ?? target?.method ?? 'GET').toUpperCase();
 	const { status, headers } = response;
-	const body = begin({ address: url.host, method, target: url.pathname, status, headers });
+	const body = begin({ address: url.host, method, target: url.pathname, status, headers, sent: url.search ? undefined : options?.body });
 	return body && response.body ? observed(response, body) : response;
 };
 

@@ -116,10 +116,15 @@ const paths = Object.keys(openapi.paths)
 const { Refused } = openapi.components.responses;
 const PAGE_FILE = { headers: {} }; // of whatever type
 
+/** What the document says of this method of a path; undefined when it says nothing. */
+function operationOf(method, path) {
+	const found = paths.find(({ pattern }) => pattern.test(path));
+	return found && openapi.paths[found.template][method.toLowerCase()];
+}
+
 /** What the document says of an answer with this status. */
 function describe({ method, path, status }) {
-	const found = paths.find(({ pattern }) => pattern.test(path));
-	const operation = found && openapi.paths[found.template][method.toLowerCase()];
+	const operation = operationOf(method, path);
 	if (operation) {
 		return resolve(operation.responses[status] ?? operation.responses[`${String(status)[0]}XX`]);
 	}
@@ -173,4 +178,27 @@ export function checkHead({ method, path, status, headers }) {
 /** The whole body of an answer, as checkHead() has described it. */
 export function checkBody({ schema, media, what }, text) {
 	check(schema, media === 'application/json' ? JSON.parse(text) : text, what);
+}
+
+// --- requests -------------------------------------------------------------------------------------------------------
+
+/** Errors that say that a body has a form which it must not have, whatever the server knows beside. */
+const ABOUT_FORM = ['invalid_type', 'missing_required_parameter', 'unknown_parameter'];
+
+/** The server and the document agree about a request: what it took fits, what it refused for its form does not. */
+export function checkRequest({ method, path, body, status }, answer) {
+	const schema = operationOf(method, path)?.requestBody?.content['application/json'].schema;
+	if (!schema) {
+		return;
+	}
+	const validate = validator(schema);
+	const fitting = validate(body);
+	const what = () => `${method} ${path}: the request ${JSON.stringify(body)}`;
+	if (status === 200 && !fitting) {
+		throw new Error(`${what()} was taken, and /openapi.json refuses it: ${explain(validate.errors)}`);
+	}
+	const code = status === 400 ? JSON.parse(answer).error.code : undefined;
+	if (fitting && ABOUT_FORM.includes(code)) {
+		throw new Error(`${what()} was refused, and /openapi.json takes it: ${answer}`);
+	}
 }

@@ -152,7 +152,7 @@ test('openai: a background response is polled until it has ended', async () => {
 	assert.equal(ended.output_text, 'slowly done');
 });
 
-later('openai: input items, token counts and compaction', async () => {
+test('openai: input items, token counts and compaction', async () => {
 	const first = await client.responses.create({ model: 'fake', input: 'much was said' });
 	const items = await all(client.responses.inputItems.list(first.id));
 	assert.deepEqual(items.map(({ role, content }) => [role, content[0].text]), [['user', 'much was said']]);
@@ -168,7 +168,7 @@ later('openai: input items, token counts and compaction', async () => {
 
 // --- the OpenAI SDK: conversations, models, Chat Completions ----------------------------------------------------------
 
-later('openai: conversations hold what is put in and what is said', async () => {
+test('openai: conversations hold what is put in and what is said', async () => {
 	const items = [{ type: 'message', role: 'user', content: 'before' }];
 	const made = await client.conversations.create({ metadata: { topic: 'locks' }, items });
 	assert.equal(made.object, 'conversation');

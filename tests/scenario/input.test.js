@@ -82,16 +82,37 @@ const MESSAGES = [
 	[create({ previous_response_id: 7 }), 400, 'invalid_type', 'previous_response_id'],
 	[create({ previous_response_id: `resp_${'0'.repeat(40)}` }), 404, 'previous_response_not_found', 'previous_response_id'],
 	[create({ previous_response_id: 'anything at all' }), 404, 'previous_response_not_found', 'previous_response_id'],
-	[create({ background: true }), 400, 'unsupported_parameter', 'background'],
-	[create({ tools: [{ type: 'function', name: 'f', parameters: {} }] }), 400, 'unsupported_parameter', 'tools'],
-	[create({ tool_choice: 'required' }), 400, 'unsupported_parameter', 'tool_choice'],
-	[create({ truncation: 'auto' }), 400, 'unsupported_parameter', 'truncation'],
+	[create({ input: [{ role: 'user', content: [{ type: 'input_text', text: 'x' }, { type: 'input_image', file_id: 'file_1' }] }] }), 400, 'unsupported_parameter', 'input[0].content[1].file_id'],
+	[create({ input: [{ role: 'user', content: [{ type: 'input_file', file_url: 'http://127.0.0.1/x' }] }] }), 400, 'unsupported_parameter', 'input[0].content[0].file_url'],
+	[create({ input: [{ role: 'user', content: [{ type: 'input_file', file_data: 'not base64' }] }] }), 400, 'invalid_value', 'input[0].content[0].file_data'],
+	[create({ input: [{ type: 'function_call', call_id: 'c"', name: 'f', arguments: '' }] }), 400, 'invalid_value', 'input[0].call_id'],
+	[create({ input: [{ type: 'web_search_call', id: 'ws_1', status: 'completed' }] }), 400, 'unsupported_parameter', 'input[0].type'],
+	[create({ input: [{ type: ':nobody' }] }), 400, 'invalid_value', 'input[0].type'],
+	[create({ conversation: 'conv/none' }), 404, 'conversation_not_found', 'conversation'],
+	[create({ conversation: 'conv_1', previous_response_id: 'resp_1' }), 400, 'invalid_value', 'conversation'],
+	[create({ tools: [{ type: 'function', name: 'f' }, { type: 'web_search' }] }), 400, 'unsupported_parameter', 'tools[1].type'],
+	[create({ tools: [{ type: 'function', name: 'f', parameters: [] }] }), 400, 'invalid_type', 'tools[0].parameters'],
+	[create({ tool_choice: 'required' }), 400, 'invalid_value', 'tool_choice'],
+	[create({ tool_choice: { type: 'function', name: 'f' } }), 400, 'invalid_value', 'tool_choice.name'],
+	[create({ truncation: 'oldest' }), 400, 'invalid_value', 'truncation'],
+	[create({ text: { format: { type: 'json_schema', schema: '{}' } } }), 400, 'invalid_type', 'text.format.schema'],
+	[create({ reasoning: { summary: 'detailed' } }), 400, 'unsupported_parameter', 'reasoning.summary'],
+	[create({ include: ['reasoning.encrypted_content', 'everything'] }), 400, 'invalid_value', 'include[1]'],
+	[create({ top_logprobs: 21 }), 400, 'invalid_value', 'top_logprobs'],
+	[create({ user: 'u' }), 400, 'unsupported_parameter', 'user'],
 	[create({ inptu: 'x' }), 400, 'unknown_parameter', 'inptu'],
 	['{"type":"response.cancel","response_id":5}', 400, 'invalid_type', 'response_id'],
 	['{"type":"response.cancel","response_id":"resp_none"}', 404, 'response_not_found'],
 ];
 
-for (const [message, status, code, param = null] of MESSAGES) {
+// Refused on a WebSocket alone.
+const OF_THE_SOCKET = [
+	[create({ background: true }), 400, 'unsupported_parameter', 'background'],
+	[create({ stream: false }), 400, 'unsupported_parameter', 'stream'],
+	[create({ stream_options: { include_obfuscation: true } }), 400, 'unsupported_parameter', 'stream_options'],
+];
+
+for (const [message, status, code, param = null] of [...MESSAGES, ...OF_THE_SOCKET]) {
 	const shown = JSON.stringify(message.length > 90 ? `${message.slice(0, 87)}...` : message);
 	test(`${shown} over the WebSocket is ${code}${param ? ` of ${param}` : ''}, and the socket lives on`, async () => {
 		const before = stage.upstream.requests.length;

@@ -1,26 +1,26 @@
 // /openapi.json: that it is served, is a valid document, and says neither more nor less than the sources do.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import http from 'node:http';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { checkBody, checkEvent, checkHead, checkMessage, fits, openapi } from '../lib/schema.js';
+import { checkBody, checkEvent, checkHead, checkMessage, checkRequest, fits, openapi, tally } from '../lib/schema.js';
+import { responsesWS } from '../lib/sdk.js';
+import { within } from '../lib/server.js';
 import { setup } from '../lib/setup.js';
 import { test } from '../lib/test.js';
+import { reply } from '../lib/upstream.js';
 
+const run = promisify(execFile);
 const stage = setup();
 const source = (name) => readFile(fileURLToPath(new URL(`../../${name}`, import.meta.url)), 'utf8');
 const { schemas } = openapi.components;
 
 /** Described, and not built yet. */
-const PENDING_ROUTES = [
-	'GET /v1/responses/{}/input_items',
-	'POST /v1/conversations',
-	'GET /v1/conversations/{}',
-	'POST /v1/conversations/{}',
-	'POST /v1/conversations/{}/items',
-	'GET /v1/conversations/{}/items/{}',
-	'DELETE /v1/conversations/{}/items/{}',
-];
+const PENDING_ROUTES = [];
 
 test('it is served to anybody, as JSON', async () => {
 	const answer = await stage.server.fetch('/openapi.json');
@@ -152,4 +152,74 @@ test('an answer with a wrong status, type, header or body is found', async () =>
 		assert.throws(() => checkHead(spoiled), /openapi\.json|text\/html/, JSON.stringify(spoiled));
 	}
 	assert.throws(() => checkBody(described, '{"object":"list"}'), says);
+});
+
+test('a request about which the server and the document do not agree is found', () => {
+	const request = { method: 'POST', path: '/v1/responses' };
+	const refusal = (code) => JSON.stringify({ error: { code } });
+	checkRequest({ ...request, body: { input: 'a' }, status: 200 }, '{}');
+	checkRequest({ ...request, body: { input: 5 }, status: 400 }, refusal('invalid_type'));
+	checkRequest({ ...request, body: { input: 'a' }, status: 400 }, refusal('invalid_value'));
+	const taken = () => checkRequest({ ...request, body: { input: 5 }, status: 200 }, '{}');
+	assert.throws(taken, /was taken, and \/openapi.json refuses it/);
+	const refused = () => checkRequest({ ...request, body: { input: 'a' }, status: 400 }, refusal('unknown_parameter'));
+	assert.throws(refused, /was refused, and \/openapi.json takes it/);
+});
+
+// --- that it sees what comes ----------------------------------------------------------------------------------------
+
+/** How many events and answers were validated while `body` ran. */
+async function seen(body) {
+	const before = { ...tally };
+	await body();
+	return [tally.events - before.events, tally.answers - before.answers];
+}
+
+const EVENTS = 9; // of a turn whose answer came in one delta
+
+test('what comes to fetch, to node:http and to ws is validated, the last also for the SDK', async () => {
+	stage.upstream.on('to be seen', reply.says('Yes.'));
+	const body = { input: 'to be seen', stream: true };
+	assert.deepEqual(await seen(async () => (await stage.fetch('/v1/responses', { body })).text()), [EVENTS, 1]);
+	const post = async () => {
+		const { host, port } = stage.server;
+		const headers = { authorization: `Bearer ${stage.key}`, 'content-type': 'application/json' };
+		const request = http.request({ host, port, path: '/v1/responses', method: 'POST', headers });
+		request.end(JSON.stringify(body));
+		const [response] = await once(request, 'response');
+		response.resume();
+		await once(response, 'end');
+	};
+	assert.deepEqual(await seen(post), [EVENTS, 1]);
+	assert.deepEqual(
+		await seen(async () => {
+			const chat = await stage.chat();
+			await chat.turn('to be seen');
+			await chat.close();
+		}),
+		[EVENTS, 0],
+	);
+	assert.deepEqual(
+		await seen(async () => {
+			const ws = responsesWS(stage.server, stage.key);
+			const ended = new Promise((resolve) => ws.once('response.completed', resolve));
+			ws.send({ type: 'response.create', input: 'to be seen' });
+			await within(30_000, ended, 'the end of the turn');
+			ws.close();
+		}),
+		[EVENTS, 0],
+	);
+});
+
+test('a server that says what is not described fails the test that hears it', async () => {
+	const script = fileURLToPath(new URL('../lib/misspoken.js', import.meta.url));
+	for (const [how, complaint] of [
+		['fetch', /GET \/healthz: the answer 200 is not what \/openapi.json says: .*"more"/],
+		['http', /GET \/healthz: the answer 200 is not what \/openapi.json says: .*"more"/],
+		['ws', /the message is of no type that \/openapi.json knows: .*sluice:nonsense/],
+	]) {
+		const { code, stderr } = await run(process.execPath, [script, how]).catch((error) => error);
+		assert.equal(code, 1, how);
+		assert.match(stderr, complaint);
+	}
 });

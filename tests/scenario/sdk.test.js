@@ -221,13 +221,13 @@ test('an HTTP request may name no model, and unsupported fields are refused by n
 	const answer = await stage.fetch('/v1/responses', { body: { input: 'no model over HTTP' } });
 	assert.equal(answer.status, 200);
 	assert.equal((await answer.json()).model, 'fake');
-	for (const [field, value] of [
-		['background', true],
-		['tools', [{ type: 'web_search' }]],
-		['truncation', 'auto'],
+	for (const [field, value, param] of [
+		['user', 'x', 'user'],
+		['tools', [{ type: 'web_search' }], 'tools[0].type'],
+		['reasoning', { summary: 'detailed' }, 'reasoning.summary'],
 	]) {
 		const refused = await stage.fetch('/v1/responses', { body: { input: 'x', [field]: value } });
 		assert.equal(refused.status, 400, field);
-		checkError(await refused.json(), { code: 'unsupported_parameter', param: field });
+		checkError(await refused.json(), { code: 'unsupported_parameter', param });
 	}
 });

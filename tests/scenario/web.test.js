@@ -218,7 +218,8 @@ test('/readyz tells whether the upstream was ever seen; without it transcripts c
 	t.after(() => server.remove());
 	const answer = await server.fetch('/readyz');
 	assert.equal(answer.status, 200);
-	assert.deepEqual(await answer.json(), { status: 'degraded', upstream: 'unknown' });
+	const upstreams = [{ name: 'default', state: 'unknown', models: 0 }];
+	assert.deepEqual(await answer.json(), { status: 'degraded', upstream: 'unknown', upstreams });
 	await server.stop();
 	const seen = await eventually(async () => (await stage.server.fetch('/readyz')).json(), ({ upstream: is }) => is === 'ok');
 	assert.equal(seen.status, 'ok');

@@ -38,6 +38,22 @@ static void test_rows(void **state) {
 	metrics_free(&metrics);
 }
 
+static void test_labels_are_copied(void **state) {
+	(void)state;
+	struct metrics *metrics = metrics_new();
+	char labels[] = "name=\"a\"";
+	struct counter *a = metrics_counter(metrics, "sluice_x_total", labels, "X.");
+	labels[6] = 'b';
+	assert_ptr_not_equal(metrics_counter(metrics, "sluice_x_total", labels, "X."), a);
+	counter_add(a, 1);
+	labels[6] = 'c';
+	assert_rendered(metrics, "# HELP sluice_x_total X.\n"
+				 "# TYPE sluice_x_total counter\n"
+				 "sluice_x_total{name=\"a\"} 1\n"
+				 "sluice_x_total{name=\"b\"} 0\n");
+	metrics_free(&metrics);
+}
+
 /* The value of the row that starts with `row` and a space. */
 static double value_of(struct str text, const char *row) {
 	while (text.length > 0) {
@@ -150,6 +166,7 @@ static void test_threads(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_labels_are_copied),
 		cmocka_unit_test(test_histogram_text),
 		cmocka_unit_test(test_histogram_bounds),
 		cmocka_unit_test(test_out_of_memory_gives_a_spare),

@@ -218,6 +218,94 @@ static void nothing_is_added_while_a_response_runs(void **state) {
 	conversation_release(&c);
 }
 
+/* What was handed over counts before the store has it. */
+static void the_latest_turn_is_not_passed_over_while_it_is_written(void **state) {
+	struct fixture *f = *state;
+	struct request_settings settings = {.store = true};
+	struct item_list input = one_item(ROLE_USER, "one");
+	const char *const first[] = {"msg_1"};
+	char id[ID_SIZE];
+	create(f, first, 1, "{}", id);
+	assert_int_equal(latest(f, OWNER, id), ERR_NONE);
+	struct conversation *c = f->answer.conversation;
+	char parent[ID_SIZE];
+	snprintf(parent, sizeof parent, "%s", f->answer.turn->response_id);
+	turn_release(&f->answer.turn);
+	const struct conversation_entry entry = {
+		.response_id = "resp_1",
+		.parent_id = parent,
+		.model = "m",
+		.settings = &settings,
+		.input = &input,
+		.reason = "",
+		.error_message = "",
+		.status = RESPONSE_IN_PROGRESS,
+	};
+	struct answer begun = {0};
+	struct answer added = {0};
+	const struct conversation_edit edit = {.owner = OWNER, .id = id, .items = &input};
+	assert_non_null(conversation_begin(c, &entry, on_written, &begun));
+	assert_non_null(conversation_edit(f->vessel.conversations, &edit, on_written, &added));
+	assert_int_equal(latest(f, OWNER, id), ERR_CONFLICT);
+	vessel_wait(&f->vessel, &begun.done);
+	vessel_wait(&f->vessel, &added.done);
+	assert_int_equal(begun.code, ERR_NONE);
+	assert_int_equal(added.code, ERR_CONFLICT);
+	item_list_free(&input);
+	conversation_release(&c);
+}
+
+/* Nor while it waits to be written: behind another edit, which has moved the head on. */
+static void the_latest_turn_is_not_passed_over_while_it_waits(void **state) {
+	struct fixture *f = *state;
+	const char *const first[] = {"msg_1", "msg_2"};
+	char id[ID_SIZE];
+	create(f, first, 2, "{}", id);
+	struct item_list list = items_of(first, 1);
+	struct answer changed = {0};
+	struct answer added = {0};
+	const struct conversation_edit metadata = {.owner = OWNER, .id = id, .metadata = "{\"a\":\"b\"}"};
+	const struct conversation_edit items = {.owner = OWNER, .id = id, .items = &list};
+	assert_non_null(conversation_edit(f->vessel.conversations, &metadata, on_written, &changed));
+	assert_non_null(conversation_edit(f->vessel.conversations, &items, on_written, &added));
+	/* Should both be done by then, it is there. */
+	if (latest(f, OWNER, id) == ERR_NONE) {
+		assert_int_equal(f->answer.turn->input.count, 1);
+		release(f);
+	} else {
+		assert_int_equal(f->answer.code, ERR_CONFLICT);
+	}
+	vessel_wait(&f->vessel, &changed.done);
+	vessel_wait(&f->vessel, &added.done);
+	assert_int_equal(added.code, ERR_NONE);
+	assert_int_equal(latest_count(f, id), 3);
+	item_list_free(&list);
+}
+
+static void the_latest_turns_begin_behind_a_deleted_one(void **state) {
+	struct fixture *f = *state;
+	struct conversation *c = start(f);
+	char id[ID_SIZE];
+	snprintf(id, sizeof id, "%s", conversation_id(c));
+	write_turn(f, c, "resp_1", "", "one");
+	write_turn(f, c, "resp_2", "resp_1", "two");
+	write_turn(f, c, "resp_3", "resp_2", "three");
+	conversation_release(&c);
+	assert_int_equal(erase(f, OWNER, "resp_2"), ERR_NONE);
+	assert_int_equal(latest(f, OWNER, id), ERR_NONE);
+	assert_string_equal(f->answer.turn->response_id, "resp_3");
+	assert_null(f->answer.turn->parent);
+	release(f);
+	/* With the last one gone too, its parent is none any more; what is added is listed all the same. */
+	assert_int_equal(erase(f, OWNER, "resp_3"), ERR_NONE);
+	assert_int_equal(latest_count(f, id), 0);
+	assert_int_equal(items(f, OWNER, id), ERR_NONE);
+	assert_int_equal(f->answer.count, 0);
+	assert_int_equal(add(f, OWNER, id, "msg_1"), ERR_NONE);
+	reopen(f);
+	assert_int_equal(latest_count(f, id), 1);
+}
+
 /* Edits that were started before a turn's write is done wait for it, and for each other. */
 static void edits_and_turns_wait_for_each_other(void **state) {
 	struct fixture *f = *state;
@@ -587,6 +675,10 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(a_conversation_may_begin_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(items_are_a_turn_that_goes_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_added_while_a_response_runs, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_latest_turn_is_not_passed_over_while_it_is_written, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(the_latest_turn_is_not_passed_over_while_it_waits, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_latest_turns_begin_behind_a_deleted_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(edits_and_turns_wait_for_each_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(metadata_are_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(lists_show_metadata, setup, teardown),

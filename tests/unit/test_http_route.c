@@ -70,14 +70,6 @@ static void test_tail(void **state) {
 	assert_null(match(HTTP_GET, "/v1/modelsx/a").route);
 	assert_null(match(HTTP_POST, "/v1/models/a/b").route);
 	assert_int_equal(match(HTTP_POST, "/v1/models/a/b").allowed, 1U << HTTP_GET | 1U << HTTP_HEAD);
-
-	char out[8];
-	assert_int_equal(http_tail_decode(str_of("a%2Fb/c"), out, sizeof out), 0);
-	assert_string_equal(out, "a/b/c");
-	assert_int_equal(http_tail_decode(str_of("12345678"), out, sizeof out), -1);
-	assert_int_equal(http_tail_decode(str_of("a%00"), out, sizeof out), -1);
-	assert_int_equal(http_tail_decode(str_of("a%2"), out, sizeof out), -1);
-	assert_int_equal(http_tail_decode(str_of("%ff"), out, sizeof out), -1);
 }
 
 static void test_captures(void **state) {

@@ -525,8 +525,9 @@ static void test_function_calls(void **state) {
 		 "C0+a:f({\"x\":[1,\"\xC3\xA9\"]})"},
 		/* Ids that are none, or another's. */
 		{{CALLS(CALL("0", LONG_64, "f", "")), CALLS(CALL("1", LONG_64 "x", "f", "")),
-		  CALLS(CALL("2", "a b", "f", "")), CALLS(CALL("3", "\\u00e9", "f", ""))},
-		 "C0+" LONG_64 ":f()C1+:f()C2+:f()C3+:f()"},
+		  CALLS(CALL("2", "a b", "f", "")), CALLS(CALL("3", "\\u00e9", "f", "")),
+		  CALLS(CALL("4", "a\\\"b", "f", "")), CALLS(CALL("5", "a\\\\b", "f", ""))},
+		 "C0+" LONG_64 ":f()C1+:f()C2+:f()C3+:f()C4+:f()C5+:f()"},
 		{{MESSAGE(
 			 "\"content\":null,\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"1\"}},"
 			 "{\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"2\"}},"

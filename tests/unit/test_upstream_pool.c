@@ -1,5 +1,7 @@
 /* Several servers: who is asked, what goes on to the next one, who is passed over. One scripted server plays them all, each
  * under a path of its own: the nth request gets the nth answer. */
+#include <signal.h>
+
 #include "base/list.h"
 #include "upstream_test.h"
 
@@ -329,13 +331,20 @@ static void rounds_are_counted(void **state) {
 
 static void the_soonest_retry_after_of_a_round_counts(void **state) {
 	(void)state;
-	WORLD({.bytes = HEAD("429 No", "text/plain") "Retry-After: 1000\r\nConnection: close\r\n\r\n"}, BUSY, GOOD);
-	world.options.retries = 1;
-	CONNECT(&world, {.name = "a", .models = "m"}, {.name = "b", .models = "m"});
-	ask(&world, "m", 0);
-	assert_int_equal(world.outcome.error, UPSTREAM_OK);
-	assert_int_equal(world.outcome.tries, 3);
-	world_close(&world);
+	static const struct answer patient = {
+		.bytes = HEAD("429 No", "text/plain") "Retry-After: 1000\r\nConnection: close\r\n\r\n"};
+	static const struct answer busy = BUSY;
+	for (int first = 0; first < 2; first++) {
+		struct world world;
+		const struct answer answers[] = {first ? patient : busy, first ? busy : patient, GOOD};
+		world_open(&world, answers, 3);
+		world.options.retries = 1;
+		CONNECT(&world, {.name = "a", .models = "m"}, {.name = "b", .models = "m"});
+		ask(&world, "m", 0);
+		assert_int_equal(world.outcome.error, UPSTREAM_OK);
+		assert_int_equal(world.outcome.tries, 3);
+		world_close(&world);
+	}
 }
 
 static void who_fails_too_often_is_passed_over(void **state) {
@@ -550,6 +559,23 @@ static void a_model_is_chosen(void **state) {
 	world_close(&world);
 }
 
+/* It was chosen before the list came. */
+static void what_no_list_has_goes_to_whoever_did_not_declare(void **state) {
+	(void)state;
+	WORLD(GOOD);
+	world.models = MODELS("{\"data\":[{\"id\":\"two\"}]}");
+	CONNECT(&world, {.name = "a", .models = "one"}, {.name = "b"});
+	while (!upstream_is_up(world.upstream)) {
+		uv_run(&world.loop, UV_RUN_ONCE);
+	}
+	struct upstream_model model;
+	assert_int_equal(upstream_choose(world.upstream, "gone", &model), UPSTREAM_NO_SUCH_MODEL);
+	ask(&world, "gone", 0);
+	assert_int_equal(world.outcome.error, UPSTREAM_OK);
+	assert_true(str_starts(buf_str(&world.last_request), "POST /b/"));
+	world_close(&world);
+}
+
 static void too_many_and_bad_names(void **state) {
 	(void)state;
 	WORLD(GOOD);
@@ -673,10 +699,13 @@ int main(void) {
 		cmocka_unit_test(rejected_requests_open_nothing),
 		cmocka_unit_test(lists_merge),
 		cmocka_unit_test(a_model_is_chosen),
+		cmocka_unit_test(what_no_list_has_goes_to_whoever_did_not_declare),
 		cmocka_unit_test(too_many_and_bad_names),
 		cmocka_unit_test(cancelled_at_any_time),
 		cmocka_unit_test(memory_runs_out),
 		cmocka_unit_test(memory_runs_out_at_the_start),
 	};
+	/* The scripted server may write to a client that has hung up. */
+	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

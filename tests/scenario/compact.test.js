@@ -152,6 +152,7 @@ const WRONG = [
 	['a refusal of the server', reply.fails(400), 400, 'upstream_rejected'],
 	['an answer that is cut off by its length', reply.says(['half'], { finish: 'length' }), 502, 'upstream_failed'],
 	['an answer of nothing', reply.says([]), 502, 'upstream_failed'],
+	['a refusal of the model', async (x) => (await x.write(x.event({ refusal: 'No.' })), await x.finish(), x.done()), 502, 'upstream_failed'],
 	['a filtered answer', reply.says(['half'], { finish: 'content_filter' }), 502, 'upstream_failed'],
 	['a stream that breaks off', async (x) => (await x.say('half'), x.cut()), 502, 'upstream_failed'],
 ];

@@ -440,6 +440,48 @@ test('previous_response_id after function calls: outputs alone are an input', as
 	]);
 });
 
+test('store: false on one socket: what the model called is remembered there, outputs alone go on', async () => {
+	stage.upstream.queue(calls(TWO, { text: 'Looking.', reasoning: 'Two towns.' }));
+	const chat = await stage.chat();
+	const turn = async (request) => {
+		const from = chat.events.length;
+		chat.send({ type: 'response.create', store: false, tools: TOOLS, ...request });
+		return (await chat.type('response.completed', { from })).response;
+	};
+	const first = await turn({ input: 'on this socket' });
+	await turn({ previous_response_id: first.id, input: [output('call_rome', 'sunny'), output('call_oslo', '')] });
+	chat.drop();
+	assert.deepEqual(lastMessages(), [
+		user('on this socket'),
+		{
+			role: 'assistant',
+			content: 'Looking.',
+			reasoning_content: 'Two towns.',
+			tool_calls: TWO.map(({ id, name, arguments: args }) => call(id, name, args)),
+		},
+		{ role: 'tool', tool_call_id: 'call_rome', content: 'sunny' },
+		{ role: 'tool', tool_call_id: 'call_oslo', content: '' },
+	]);
+});
+
+test('who watches a conversation is told the items that were asked, whole', async () => {
+	const { id: conversation } = await get('/v1/conversations', { body: {} });
+	const chat = await stage.chat();
+	chat.send({ type: 'sluice:conversation.subscribe', conversation });
+	await chat.type('sluice:conversation.subscribed');
+	const first = await answered({ input: 'to be referred to' });
+	const input = [
+		message('assistant', [part('output_text', { text: 'hm', annotations: [], logprobs: [] })], { id: 'msg_w', status: 'completed', phase: 'commentary' }),
+		functionCall('call_w', 'f', '{}', { id: 'fc_w', status: 'completed' }),
+		output('call_w', [part('input_image', { image_url: PIXEL, detail: 'auto' })], { id: 'fco_w', status: 'completed' }),
+		{ type: 'acme:note', id: 'note_w', text: 'ü' },
+	];
+	await answered({ input: [...input, { type: 'item_reference', id: first.output[0].id }], conversation });
+	const told = await chat.type('sluice:conversation.turn');
+	assert.deepEqual(told.input, [...input, first.output[0]]);
+	chat.drop();
+});
+
 // --- turns that went wrong -------------------------------------------------------------------------------------------------
 
 test('a conversation goes on over a failed turn and over one that was cancelled in mid-word', async () => {

@@ -117,9 +117,10 @@ static int own(struct walk *walk, struct buf *text, struct str *kept) {
 }
 
 /* "input[2].content[0]", or the field through which an earlier turn's item came. */
-static void name_place(const struct place *place, const char *below, size_t index, char param[static PARAM_SIZE]) {
+static void name_place(const struct walk *walk, const struct place *place, const char *below, size_t index,
+		       char param[static PARAM_SIZE]) {
 	if (!place->is_input) {
-		snprintf(param, PARAM_SIZE, "previous_response_id");
+		snprintf(param, PARAM_SIZE, "%s", walk->source->parent_param);
 	} else {
 		snprintf(param, PARAM_SIZE, "input[%zu].%s[%zu]", place->index, below, index);
 	}
@@ -185,7 +186,7 @@ static int add_contents(struct walk *walk, struct chat_message *message, const s
 	const char *below = item->kind == ITEM_MESSAGE ? "content" : "output";
 	for (size_t i = 0; i < item->part_count; i++) {
 		char param[PARAM_SIZE];
-		name_place(place, below, i, param);
+		name_place(walk, place, below, i, param);
 		if (add_content(walk, message, &item->parts[i], param)) {
 			return -1;
 		}
@@ -231,7 +232,7 @@ static int unseal(struct walk *walk, const char *purpose, const struct part *par
 	if (place->is_input) {
 		snprintf(param, sizeof param, "input[%zu].encrypted_content", place->index);
 	} else {
-		snprintf(param, sizeof param, "previous_response_id");
+		snprintf(param, sizeof param, "%s", walk->source->parent_param);
 	}
 	return err.code == ERR_MEMORY
 		       ? no_memory(walk)

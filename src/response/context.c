@@ -25,6 +25,7 @@ struct walk {
 	const struct item *last_user;   /* reasoning from before it is of no use any more */
 	bool past_last_user;
 	bool turn_begins;
+	bool is_answer; /* the items are what the model said in one go */
 };
 
 /* --- memory --------------------------------------------------------------------------------------------------------- */
@@ -183,9 +184,15 @@ static int add_contents(struct walk *walk, struct chat_message *message, const s
 
 /* --- items ---------------------------------------------------------------------------------------------------------- */
 
+/* Whether what the model says next belongs to the message before. What stands beside calls must: their results come right
+ * behind the message that has them. */
+static bool goes_on(const struct walk *walk) {
+	return walk->assistant && (walk->is_answer || walk->assistant->call_count);
+}
+
 static int add_item_message(struct walk *walk, const struct item *item, const struct place *place) {
 	struct chat_message *message = walk->assistant;
-	bool joins = item->role == ROLE_ASSISTANT && message && !message->part_count && !message->call_count;
+	bool joins = item->role == ROLE_ASSISTANT && message && (goes_on(walk) || !message->part_count);
 	if (!joins) {
 		message = add_message(walk, item_role_name(item->role));
 	}
@@ -233,12 +240,23 @@ static int unseal(struct walk *walk, const char *purpose, const struct part *par
 				 param);
 }
 
+/* Behind those that the message has. */
+static int add_thoughts(struct walk *walk, struct chat_message *message, struct buf *more) {
+	struct buf text = BUF_INIT;
+	buf_append_str(&text, message->reasoning);
+	buf_append_str(&text, buf_str(more));
+	text.failed = text.failed || more->failed;
+	buf_free(more);
+	return own(walk, &text, &message->reasoning);
+}
+
 /* What the model thought since the user last spoke helps it to go on with its function calls. */
 static int add_reasoning(struct walk *walk, const struct item *item, const struct place *place) {
 	if (!walk->past_last_user || !(walk->source->can & UPSTREAM_CAN_REASONING)) {
 		return 0;
 	}
 	struct buf text = BUF_INIT;
+	struct chat_message *message = goes_on(walk) ? walk->assistant : NULL;
 	const struct part *encrypted = item_part(item, PART_ENCRYPTED);
 	for (size_t i = 0; i < item->part_count; i++) {
 		if (item->parts[i].kind == PART_REASONING_TEXT) {
@@ -250,7 +268,11 @@ static int add_reasoning(struct walk *walk, const struct item *item, const struc
 		buf_free(&text);
 		return walk->error->code == API_OK ? 0 : -1;
 	}
-	return own(walk, &text, &add_message(walk, "assistant")->reasoning);
+	if (message && message->reasoning.length) {
+		return add_thoughts(walk, message, &text);
+	}
+	message = message ? message : add_message(walk, "assistant");
+	return own(walk, &text, &message->reasoning);
 }
 
 static int add_compaction(struct walk *walk, const struct item *item, const struct place *place) {
@@ -331,13 +353,21 @@ static const struct turn **list_turns(const struct turn *newest, size_t *count) 
 	return turns;
 }
 
+static int add_answer(struct walk *walk, const struct item_list *output) {
+	walk->assistant = NULL;
+	walk->is_answer = true;
+	int result = add_list(walk, output, false);
+	walk->is_answer = false;
+	return result;
+}
+
 static int add_turns(struct walk *walk) {
 	size_t count = 0;
 	const struct turn **turns = list_turns(walk->source->parent, &count);
 	int result = turns ? 0 : no_memory(walk);
 	for (size_t i = 0; result == 0 && i < count; i++) {
 		walk->turn_begins = true;
-		result = add_list(walk, &turns[i]->input, false) || add_list(walk, &turns[i]->output, false) ? -1 : 0;
+		result = add_list(walk, &turns[i]->input, false) || add_answer(walk, &turns[i]->output) ? -1 : 0;
 	}
 	mem_free(turns);
 	walk->turn_begins = true;

@@ -376,6 +376,8 @@ static void test_no_request(void **state) {
 	(void)state;
 	assert_refused(&(struct refused){"7", API_INVALID_TYPE, ""}, "%s");
 	assert_refused(&(struct refused){"{'model':'m'}", API_MISSING_FIELD, "messages"}, "%s");
+	assert_refused(&(struct refused){"'content':''", API_INVALID_VALUE, "messages"},
+		       "{'store':true,'messages':[{'role':'system',%s}]}");
 }
 
 static void test_as_many_parts_as_can_be_stored(void **state) {

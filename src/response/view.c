@@ -55,7 +55,8 @@ static const struct part *event_part(const struct response *r, const struct even
 const char *view_event_name(const struct response *r, uint32_t sequence) {
 	const struct event_entry *entry = &r->output.events.entries[sequence];
 	const struct part *part = event_part(r, entry);
-	return event_name(entry->kind, r->status, part ? part->kind : PART_OUTPUT_TEXT);
+	const struct event_place place = {.openai_names = r->registry->openai_names};
+	return event_name(entry->kind, r->status, part ? part->kind : PART_OUTPUT_TEXT, &place);
 }
 
 /* How long the text of a delta is cannot be told from the length of its event, not even after compression: it is filled up
@@ -91,7 +92,8 @@ void view_write_event(struct response *r, uint32_t sequence, bool pads, struct b
 	const struct event_place place = {.sequence = sequence,
 					  .output_index = entry->item,
 					  .content_index = entry->part,
-					  .item_id = item ? item->id : NULL};
+					  .item_id = item ? item->id : NULL,
+					  .openai_names = r->registry->openai_names};
 	struct event_delta delta;
 	struct response_view view;
 	switch ((enum event_kind)entry->kind) {

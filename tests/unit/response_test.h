@@ -81,7 +81,7 @@ static inline void on_refused(struct cursor *cursor, const struct api_error *err
 	w->error = *error;
 }
 
-static const struct cursor_sink watch = {on_ready, on_refused};
+static const struct cursor_sink watch = {.ready = on_ready, .refused = on_refused};
 
 static inline void stage_open_engine(struct stage *stage) {
 	struct err err = {0};

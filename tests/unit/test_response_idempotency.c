@@ -116,7 +116,7 @@ static void on_refused(struct cursor *cursor, const struct api_error *error) {
 	w->error = *error;
 }
 
-static const struct cursor_sink watch = {on_ready, on_refused};
+static const struct cursor_sink watch = {.ready = on_ready, .refused = on_refused};
 
 struct ask {
 	const char *key, *text, *owner, *parent, *model;

@@ -384,10 +384,10 @@ void completion_request_free(struct completion_request *completion) {
 	*completion = (struct completion_request){0};
 }
 
-/* --- names ---------------------------------------------------------------------------------------------------------- */
+/* --- errors --------------------------------------------------------------------------------------------------------- */
 
 /* Items are counted otherwise than messages: of those it can only be said that it is one of them. */
-void completion_rename_param(struct api_error *error) {
+void completion_translate_error(struct api_error *error) {
 	static const struct {
 		const char *begins, *name;
 	} names[] = {
@@ -398,6 +398,12 @@ void completion_rename_param(struct api_error *error) {
 		{"text.verbosity", "verbosity"},
 		{"max_output_tokens", "max_completion_tokens"},
 	};
+	/* The cure that it names is no field here. */
+	if (error->code == API_CONTEXT_TOO_LARGE) {
+		str_copy_cut(error->message, sizeof error->message,
+			     STR("The messages are together larger than the model's context may be; send fewer or "
+				 "shorter ones."));
+	}
 	for (size_t i = 0; i < COUNT(names); i++) {
 		if (str_starts(str_of(error->param), names[i].begins)) {
 			str_copy_cut(error->param, sizeof error->param, str_of(names[i].name));

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	}
 	if (completion_request_read(json, FUZZ_NOW_MS, &completion, &error) != 0) {
 		check_error(&error);
-		completion_rename_param(&error);
+		completion_translate_error(&error);
 		check_error(&error);
 	} else {
 		require(completion.request.input.count > 0);

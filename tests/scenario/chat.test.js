@@ -240,7 +240,10 @@ test('allowed_tools restricts what the model is shown; a function can be forced'
 	const tools = [weather, other];
 	const allowed = { mode: 'required', tools: [{ type: 'function', function: { name: 'weather' } }] };
 	stage.upstream.on('restricted', sends([call(0, 'call_c', '{}')], 'tool_calls'));
-	await ask('restricted', { tools, tool_choice: { type: 'allowed_tools', allowed_tools: allowed } });
+	const choice = { type: 'allowed_tools', allowed_tools: allowed };
+	await ask('restricted', { tools, tool_choice: choice });
+	const [, first] = deltas(await chunksOf('restricted', { tools, tool_choice: choice }));
+	assert.equal(first.tool_calls[0].id, 'call_c', 'a call may be the first that is said');
 	const { body } = stage.upstream.asked('restricted')[0];
 	assert.deepEqual([body.tools, body.tool_choice], [[weather], 'required']);
 	const forced = { type: 'function', function: { name: 'weather' } };
@@ -315,6 +318,10 @@ test('what fails before a word is an HTTP error, for a stream too; what fails la
 		assert.equal(error.code, 'upstream_rejected');
 		assert.match(error.message, /not to my liking/);
 	}
+	const tooLarge = { message: 'maximum context length is 9', code: 'context_length_exceeded' };
+	stage.upstream.on('far too large', reply.fails(400, tooLarge));
+	const large = await failure(ask('far too large'));
+	assert.deepEqual([large.status, large.code, large.param], [400, 'context_length_exceeded', 'messages']);
 	stage.upstream.on('fails later', async (x) => {
 		await x.say('Some ');
 		await x.say('words');

@@ -60,10 +60,18 @@ static int write_resource(struct exchange *exchange, const struct response_view 
 	return result || body->failed ? -1 : 0;
 }
 
-static void append_summary(const struct response_view *view, struct buf *out) {
+/* What is wrong with the summary, or NULL. */
+static const char *read_summary(const struct response_view *view, struct buf *summary) {
 	for (size_t i = 0; i < view->output_count; i++) {
-		item_append_text(&view->output[i], out);
+		if (item_part(&view->output[i], PART_REFUSAL)) {
+			return "refused";
+		}
+		item_append_text(&view->output[i], summary);
 	}
+	if (view->status != RESPONSE_COMPLETED) {
+		return view->incomplete_reason;
+	}
+	return summary->length == 0 ? "it is empty" : NULL;
 }
 
 static void reply_ended(struct exchange *exchange) {
@@ -73,13 +81,12 @@ static void reply_ended(struct exchange *exchange) {
 	struct buf summary = BUF_INIT;
 	struct buf body = BUF_INIT;
 	response_view(response, &view);
-	append_summary(&view, &summary);
+	const char *wrong = read_summary(&view, &summary);
 	if (response_failure(response, &error) == 0) {
-		reply_error(exchange, &error);
-	} else if (view.status != RESPONSE_COMPLETED || summary.length == 0) {
-		api_error_set(&error, API_UPSTREAM_FAILED, NULL, "The model did not finish the summary (%s).",
-			      view.status == RESPONSE_COMPLETED ? "it is empty" : view.incomplete_reason);
-		reply_error(exchange, &error);
+		api_reply_failure(exchange, &error);
+	} else if (wrong) {
+		api_error_set(&error, API_UPSTREAM_FAILED, NULL, "The model did not give a summary (%s).", wrong);
+		api_reply_failure(exchange, &error);
 	} else if (write_resource(exchange, &view, buf_str(&summary), &body)) {
 		reply_code(exchange, API_OVERLOADED);
 	} else {

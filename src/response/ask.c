@@ -117,18 +117,23 @@ static int check_abilities(const struct response *r, uint32_t *needs, struct api
 	return thinks ? require(r, UPSTREAM_CAN_REASONING, "reasoning.effort", error) : 0;
 }
 
-static int show(const struct response *r, struct context *context, struct api_error *error) {
-	const struct context_source source = {
+static struct context_source source_of(const struct response *r) {
+	return (struct context_source){
 		.conversations = r->deps->conversations,
 		.owner = r->owner,
 		.settings = &r->settings,
 		.parent = r->parent,
+		.parent_param = r->continues[0] ? "conversation" : "previous_response_id",
 		.input = &r->input,
 		.can = r->can,
 		.tokens = r->context_tokens,
 		.max_size = r->registry->max_context,
 	};
-	if (context_build(context, &source, error)) {
+}
+
+static int show(const struct response *r, const struct context_source *source, struct context *context,
+		struct api_error *error) {
+	if (context_build(context, source, error)) {
 		return -1;
 	}
 	if (check_abilities(r, &context->needs, error)) {
@@ -139,8 +144,9 @@ static int show(const struct response *r, struct context *context, struct api_er
 }
 
 int ask_check(const struct response *response, struct api_error *error) {
+	const struct context_source source = source_of(response);
 	struct context context;
-	if (show(response, &context, error)) {
+	if (show(response, &source, &context, error)) {
 		return -1;
 	}
 	context_free(&context);
@@ -148,8 +154,14 @@ int ask_check(const struct response *response, struct api_error *error) {
 }
 
 int ask_count(const struct response *response, int64_t *tokens, struct api_error *error) {
+	struct context_source source = source_of(response);
 	struct context context;
-	if (show(response, &context, error)) {
+	if (!response->settings.truncates) {
+		/* By how much it is too large is what is asked. */
+		source.tokens = 0;
+		source.max_size = 0;
+	}
+	if (show(response, &source, &context, error)) {
 		return -1;
 	}
 	*tokens = context_tokens(&context, &response->settings);
@@ -158,8 +170,9 @@ int ask_count(const struct response *response, int64_t *tokens, struct api_error
 }
 
 int ask_start(struct response *r, const struct upstream_sink *sink, struct api_error *error) {
+	const struct context_source source = source_of(r);
 	struct context context;
-	if (show(r, &context, error)) {
+	if (show(r, &source, &context, error)) {
 		return -1;
 	}
 	struct chat_request chat = {.model = r->model,

@@ -13,6 +13,7 @@ struct context_source {
 	const char *owner;
 	const struct request_settings *settings;
 	const struct turn *parent; /* NULL for a first turn */
+	const char *parent_param;  /* the field of the request that named it */
 	const struct item_list *input;
 	uint32_t can;    /* bits of UPSTREAM_CAN_…: what the model can do */
 	uint32_t tokens; /* of its context; 0: not declared */

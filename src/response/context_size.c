@@ -102,8 +102,11 @@ static struct bound bound_of(const struct context_source *source) {
 		return bound;
 	}
 	int64_t answer = whole / ANSWER_SHARE < ANSWER_MOST ? whole / ANSWER_SHARE : ANSWER_MOST;
-	answer = settings->has_max_output_tokens ? settings->max_output_tokens : answer;
-	bound.tokens = answer < whole ? whole - answer : 0;
+	if (settings->has_max_output_tokens) {
+		/* Some say more than the model has: it is what they allow, not what they need. */
+		answer = settings->max_output_tokens < whole / 2 ? settings->max_output_tokens : whole / 2;
+	}
+	bound.tokens = whole - answer;
 	return bound;
 }
 

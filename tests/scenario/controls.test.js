@@ -371,6 +371,15 @@ for (const [what, settings, bounded] of [
 	});
 }
 
+test('truncation "auto" with a max_output_tokens of more than the whole context asks the model all the same', async () => {
+	await narrow({ upstream: { context: 400 } }, async (post) => {
+		const { response, error } = await post({ input: 'short', truncation: 'auto', max_output_tokens: 4096 });
+		assert.equal(response?.status, 'completed', JSON.stringify(error));
+		const long = await post({ input: 'word '.repeat(400), truncation: 'auto', max_output_tokens: 4096 });
+		assert.equal(long.error?.code, 'context_length_exceeded');
+	});
+});
+
 // --- background --------------------------------------------------------------------------------------------------------------
 
 /** The response as soon as it has ended. */

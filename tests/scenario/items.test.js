@@ -319,6 +319,19 @@ test('what upstreams are declared to take decides: files, images, tools, reasoni
 	}
 });
 
+test('an earlier item that the model cannot be shown is blamed on the field through which it came', async () => {
+	const items = inside(part('input_file', { filename: 'a.pdf', file_data: `data:application/pdf;base64,${PDF}` }));
+	const conversation = await get('/v1/conversations', { body: { items } });
+	const by = async (field, value) => {
+		const { status, error } = await overHttp({ input: 'x', [field]: value });
+		assert.deepEqual([status, error?.code, error?.param], [400, 'unsupported_parameter', field]);
+	};
+	await by('conversation', conversation.id);
+	const { data } = await get('/v1/conversations?limit=1');
+	assert.equal(data[0].id, conversation.id);
+	await by('previous_response_id', data[0].last_response_id);
+});
+
 // --- references --------------------------------------------------------------------------------------------------------
 
 for (const [name, ask] of Object.entries(transports)) {
@@ -425,6 +438,48 @@ test('previous_response_id after function calls: outputs alone are an input', as
 		{ role: 'tool', tool_call_id: 'call_rome', content: 'sunny' },
 		{ role: 'tool', tool_call_id: 'call_oslo', content: 'snow' },
 	]);
+});
+
+test('store: false on one socket: what the model called is remembered there, outputs alone go on', async () => {
+	stage.upstream.queue(calls(TWO, { text: 'Looking.', reasoning: 'Two towns.' }));
+	const chat = await stage.chat();
+	const turn = async (request) => {
+		const from = chat.events.length;
+		chat.send({ type: 'response.create', store: false, tools: TOOLS, ...request });
+		return (await chat.type('response.completed', { from })).response;
+	};
+	const first = await turn({ input: 'on this socket' });
+	await turn({ previous_response_id: first.id, input: [output('call_rome', 'sunny'), output('call_oslo', '')] });
+	chat.drop();
+	assert.deepEqual(lastMessages(), [
+		user('on this socket'),
+		{
+			role: 'assistant',
+			content: 'Looking.',
+			reasoning_content: 'Two towns.',
+			tool_calls: TWO.map(({ id, name, arguments: args }) => call(id, name, args)),
+		},
+		{ role: 'tool', tool_call_id: 'call_rome', content: 'sunny' },
+		{ role: 'tool', tool_call_id: 'call_oslo', content: '' },
+	]);
+});
+
+test('who watches a conversation is told the items that were asked, whole', async () => {
+	const { id: conversation } = await get('/v1/conversations', { body: {} });
+	const chat = await stage.chat();
+	chat.send({ type: 'sluice:conversation.subscribe', conversation });
+	await chat.type('sluice:conversation.subscribed');
+	const first = await answered({ input: 'to be referred to' });
+	const input = [
+		message('assistant', [part('output_text', { text: 'hm', annotations: [], logprobs: [] })], { id: 'msg_w', status: 'completed', phase: 'commentary' }),
+		functionCall('call_w', 'f', '{}', { id: 'fc_w', status: 'completed' }),
+		output('call_w', [part('input_image', { image_url: PIXEL, detail: 'auto' })], { id: 'fco_w', status: 'completed' }),
+		{ type: 'acme:note', id: 'note_w', text: 'ü' },
+	];
+	await answered({ input: [...input, { type: 'item_reference', id: first.output[0].id }], conversation });
+	const told = await chat.type('sluice:conversation.turn');
+	assert.deepEqual(told.input, [...input, first.output[0]]);
+	chat.drop();
 });
 
 // --- turns that went wrong -------------------------------------------------------------------------------------------------

@@ -166,7 +166,8 @@ export class Play {
 		const { first } = answer;
 		if (how === 'ws unnamed') {
 			if (first && !first.over && first.device instanceof Device && !first.device.waits(first)) {
-				answer.cancelled = true;
+				// If this one has ended and the news is still on the way, it is the next in the lane that is stopped.
+				first.device.lanes.get(first.lane).forEach((reading) => (reading.answer.cancelled = true));
 				first.device.send({ type: 'response.cancel' }, first.lane);
 			}
 			return;

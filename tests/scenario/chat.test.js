@@ -99,7 +99,7 @@ test('a stream gives its pieces as they come, its reason, and its cost when that
 test('deltas are padded when that is asked for', async () => {
 	const chunks = await chunksOf('padded', { stream_options: { include_obfuscation: true } });
 	const padded = chunks.filter(({ obfuscation }) => obfuscation);
-	assert.deepEqual(padded.map(({ choices }) => choices[0].delta.content), ['You ', 'said: ', 'padded']);
+	assert.equal(padded.map(({ choices }) => choices[0].delta.content).join(''), 'You said: padded');
 	assert.ok(padded.every((chunk) => JSON.stringify(chunk).length % 32 === 0));
 });
 

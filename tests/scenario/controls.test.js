@@ -595,3 +595,25 @@ test('of two that go on with a conversation at once exactly one wins', async () 
 		assert.equal(stage.upstream.asked(`race ${round}`).length, 1);
 	}
 });
+
+test('of four lanes that go on with a conversation in the same moment exactly one wins', async () => {
+	const { id } = await newConversation();
+	const chat = await stage.chat();
+	for (let round = 0; round < 10; round++) {
+		const question = `lanes race ${round}`;
+		const held = gate();
+		stage.upstream.on(question, reply.pauses('x', held));
+		const from = chat.events.length;
+		const seen = (type) => chat.events.slice(from).filter((event) => event.type === type);
+		for (const stream_id of ['a', 'b', 'c', 'd']) {
+			chat.send({ type: 'response.create', stream_id, input: question, conversation: id });
+		}
+		await chat.wait(() => seen('error').length === 3, { from });
+		assert.deepEqual(seen('error').map(({ error }) => error.code), Array(3).fill('conversation_locked'));
+		held.open();
+		await chat.type('response.completed', { from });
+		assert.equal(seen('response.created').length, 1);
+		assert.equal(stage.upstream.asked(question).length, 1);
+	}
+	chat.drop();
+});

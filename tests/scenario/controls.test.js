@@ -601,12 +601,16 @@ test('of four lanes that go on with a conversation in the same moment exactly on
 	const chat = await stage.chat();
 	for (let round = 0; round < 10; round++) {
 		const question = `lanes race ${round}`;
+		const elsewhere = await answered({ input: 'elsewhere' });
+		const reference = { type: 'item_reference', id: elsewhere.output[0].id };
+		// What has to be looked up first takes longer to begin.
+		const input = round % 2 ? question : [reference, { role: 'user', content: question }];
 		const held = gate();
 		stage.upstream.on(question, reply.pauses('x', held));
 		const from = chat.events.length;
 		const seen = (type) => chat.events.slice(from).filter((event) => event.type === type);
 		for (const stream_id of ['a', 'b', 'c', 'd']) {
-			chat.send({ type: 'response.create', stream_id, input: question, conversation: id });
+			chat.send({ type: 'response.create', stream_id, input, conversation: id });
 		}
 		await chat.wait(() => seen('error').length === 3, { from });
 		assert.deepEqual(seen('error').map(({ error }) => error.code), Array(3).fill('conversation_locked'));

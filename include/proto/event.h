@@ -70,6 +70,8 @@ struct event_place {
 	uint32_t output_index;
 	uint32_t content_index;
 	const char *item_id; /* NULL for events of the whole response */
+	/* The events of reasoning are called response.reasoning_text.… as OpenAI's service does, not response.reasoning.… */
+	bool openai_names;
 };
 
 /* What came of a part's text. Only output text has logprobs. */
@@ -91,7 +93,9 @@ void event_write_delta(struct buf *out, const struct event_place *place,
 		       const struct event_delta *delta); /* the hot one */
 void event_write_done(struct buf *out, const struct event_place *place, const struct part *part);
 void event_write_annotation(struct buf *out, const struct event_place *place, uint32_t index, struct str annotation);
-/* The event's `type`, as SSE's `event:` line repeats it. `part` is what a delta or its end is of. */
-const char *event_name(enum event_kind kind, enum response_status status, enum part_kind part);
+/* The event's `type`, as SSE's `event:` line repeats it. `part` is what a delta or its end is of; of `place` only the names
+ * that it asks for count. */
+const char *event_name(enum event_kind kind, enum response_status status, enum part_kind part,
+		       const struct event_place *place);
 
 #endif

@@ -28,7 +28,8 @@ struct cursor;
 struct engine_options {
 	uint32_t max_live;  /* responses of all users at once; those whose end is still to be stored count */
 	size_t max_context; /* bytes of text that one turn shows the model, earlier turns included; 0: no bound */
-	size_t max_answer;  /* bytes of text of one answer; a longer one ends incomplete there. 0: no bound */
+	bool openai_names; /* the events of reasoning bear the names of OpenAI's service: response.reasoning_text.… */
+	size_t max_answer; /* bytes of text of one answer; a longer one ends incomplete there. 0: no bound */
 	int64_t checkpoint_interval_ms; /* between checkpoints of what streams, and looks at the clock; 0: neither */
 	int64_t unwatched_ms;   /* how long a stored response runs on without a cursor; 0: it is stopped at once */
 	uint32_t max_unwatched; /* how many of one user may; one more stops the oldest */

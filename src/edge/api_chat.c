@@ -47,12 +47,14 @@ static const struct cursor_sink *sink_for(const struct completion_request *compl
 
 static void start(struct exchange *exchange, struct completion_request *completion) {
 	const struct cursor_sink *sink = sink_for(completion);
+	const bool pads = completion->request.obfuscates;
 	const struct engine_start how = {
 		.owner = exchange->who.user, .request = &completion->request, .log = &exchange->connection->log};
 	struct api_error error;
 	if (engine_create(exchange->edge->deps.engine, &how, &exchange->cursor, sink, exchange, &error)) {
 		refuse(exchange, &error);
 	} else if (sink != &waiting_sink) {
+		exchange->cursor.pads = pads;
 		event_stream_await(exchange);
 	}
 }

@@ -44,9 +44,15 @@ static const struct streamed streamed[] = {
 	[PART_REASONING_TEXT] = STREAMED("response.reasoning", "text", true, false),
 	[PART_ARGUMENTS] = STREAMED("response.function_call_arguments", "arguments", false, false),
 };
+static const struct streamed streamed_reasoning = STREAMED("response.reasoning_text", "text", true, false);
 #undef STREAMED
 
-const char *event_name(enum event_kind kind, enum response_status status, enum part_kind part) {
+static const struct streamed *streamed_as(enum part_kind part, const struct event_place *place) {
+	return part == PART_REASONING_TEXT && place->openai_names ? &streamed_reasoning : &streamed[part];
+}
+
+const char *event_name(enum event_kind kind, enum response_status status, enum part_kind part,
+		       const struct event_place *place) {
 	static const char *const names[] = {[EVENT_CREATED] = "response.created",
 					    [EVENT_IN_PROGRESS] = "response.in_progress",
 					    [EVENT_ITEM_ADDED] = "response.output_item.added",
@@ -57,9 +63,9 @@ const char *event_name(enum event_kind kind, enum response_status status, enum p
 					    [EVENT_ANNOTATION] = "response.output_text.annotation.added"};
 	switch (kind) {
 	case EVENT_DELTA:
-		return streamed[part].delta.data;
+		return streamed_as(part, place)->delta.data;
 	case EVENT_DONE:
-		return streamed[part].done.data;
+		return streamed_as(part, place)->done.data;
 	case EVENT_TERMINAL:
 		return status == RESPONSE_COMPLETED ? "response.completed"
 		       : status == RESPONSE_FAILED  ? "response.failed"
@@ -205,7 +211,7 @@ void event_write_response(struct buf *out, enum event_kind kind, uint32_t sequen
 	struct json_writer w = json_writer(out);
 	jw_object(&w);
 	jw_key(&w, "type");
-	jw_text(&w, event_name(kind, view->status, PART_OUTPUT_TEXT));
+	jw_text(&w, event_name(kind, view->status, PART_OUTPUT_TEXT, NULL));
 	jw_key(&w, "sequence_number");
 	jw_int(&w, sequence);
 	jw_key(&w, "response");
@@ -263,7 +269,7 @@ static void write_logprobs(struct buf *out, struct str elements) {
 }
 
 void event_write_delta(struct buf *out, const struct event_place *place, const struct event_delta *delta) {
-	const struct streamed *how = &streamed[delta->part];
+	const struct streamed *how = streamed_as(delta->part, place);
 	if (!open_event(out, how->delta, place, how->has_index, delta->text.length)) {
 		return;
 	}
@@ -282,7 +288,7 @@ void event_write_delta(struct buf *out, const struct event_place *place, const s
 }
 
 void event_write_done(struct buf *out, const struct event_place *place, const struct part *part) {
-	const struct streamed *how = &streamed[part->kind];
+	const struct streamed *how = streamed_as(part->kind, place);
 	if (!open_event(out, how->done, place, how->has_index, part->length)) {
 		return;
 	}
@@ -299,7 +305,7 @@ void event_write_done(struct buf *out, const struct event_place *place, const st
 
 static void write_part_event(struct buf *out, enum event_kind kind, const struct event_place *place,
 			     const struct part *part) {
-	struct str name = str_of(event_name(kind, RESPONSE_IN_PROGRESS, part->kind));
+	struct str name = str_of(event_name(kind, RESPONSE_IN_PROGRESS, part->kind, place));
 	if (open_event(out, name, place, true, 0)) {
 		buf_append_text(out, ",\"part\":");
 		part_write(out, part, kind == EVENT_PART_ADDED);
@@ -316,7 +322,7 @@ void event_write_part_done(struct buf *out, const struct event_place *place, con
 }
 
 void event_write_annotation(struct buf *out, const struct event_place *place, uint32_t index, struct str annotation) {
-	struct str name = str_of(event_name(EVENT_ANNOTATION, RESPONSE_IN_PROGRESS, PART_OUTPUT_TEXT));
+	struct str name = str_of(event_name(EVENT_ANNOTATION, RESPONSE_IN_PROGRESS, PART_OUTPUT_TEXT, place));
 	if (open_event(out, name, place, true, annotation.length)) {
 		buf_append_text(out, ",\"annotation_index\":");
 		buf_append_u64(out, index);
@@ -329,7 +335,7 @@ void event_write_annotation(struct buf *out, const struct event_place *place, ui
 /* {"type":NAME,"sequence_number":…,"output_index":…,"item":  */
 static void open_item_event(struct buf *out, enum event_kind kind, const struct event_place *place) {
 	buf_append_text(out, "{\"type\":\"");
-	buf_append_text(out, event_name(kind, RESPONSE_IN_PROGRESS, PART_OUTPUT_TEXT));
+	buf_append_text(out, event_name(kind, RESPONSE_IN_PROGRESS, PART_OUTPUT_TEXT, place));
 	buf_append_text(out, "\",\"sequence_number\":");
 	buf_append_u64(out, place->sequence);
 	buf_append_text(out, ",\"output_index\":");

@@ -26,15 +26,22 @@ static void write_item_added(const struct item_list *output, size_t item, const 
 	}
 }
 
-static void write_delta(const struct response *r, uint32_t sequence, const struct completion_stream *stream,
-			struct buf *out) {
-	const struct event_log *events = &r->output.events;
-	const struct event_entry *entry = &events->entries[sequence];
-	const struct item_list *output = response_output(r);
-	const struct event_delta delta = {.part = output->items[entry->item].parts[entry->part].kind,
-					  .text = event_log_delta(events, sequence),
-					  .logprobs = event_log_side(events, sequence)};
-	completion_write_delta(out, stream, &delta, call_number(output, entry->item));
+static void write_delta(const struct cursor *cursor, const struct completion_stream *stream, struct buf *out) {
+	const struct event_log *events = &cursor->response->output.events;
+	const struct event_entry *entry = &events->entries[cursor->next];
+	const struct item_list *output = response_output(cursor->response);
+	uint32_t call = call_number(output, entry->item);
+	struct event_delta delta = {.part = output->items[entry->item].parts[entry->part].kind,
+				    .text = event_log_delta(events, cursor->next),
+				    .logprobs = event_log_side(events, cursor->next)};
+	char padding[VIEW_PADDING_MAX];
+	size_t start = out->length;
+	completion_write_delta(out, stream, &delta, call);
+	if (cursor->pads && !out->failed) {
+		delta.obfuscation = (struct str){padding, view_make_padding(out->length - start, padding)};
+		out->length = start;
+		completion_write_delta(out, stream, &delta, call);
+	}
 }
 
 int response_completion_failure(const struct response *response, struct api_error *error) {
@@ -60,20 +67,22 @@ static void write_end(const struct response *r, const struct completion_stream *
 	completion_write_finish(out, stream);
 }
 
-void view_write_chunks(struct response *r, uint32_t sequence, enum cursor_form form, struct buf *out) {
-	const struct event_entry *entry = &r->output.events.entries[sequence];
+void view_write_chunks(const struct cursor *cursor, struct buf *out) {
+	const struct response *r = cursor->response;
+	const struct event_entry *entry = &r->output.events.entries[cursor->next];
 	struct response_view view;
 	view_fill(r, &view);
-	const struct completion_stream stream = {.view = &view, .includes_usage = form == CURSOR_CHUNKS_OF_USAGE};
+	const struct completion_stream stream = {.view = &view,
+						 .includes_usage = cursor->sink->form == CURSOR_CHUNKS_OF_USAGE};
 	switch ((enum event_kind)entry->kind) {
 	case EVENT_ITEM_ADDED:
 		write_item_added(response_output(r), entry->item, &stream, out);
 		break;
 	case EVENT_DELTA:
-		write_delta(r, sequence, &stream, out);
+		write_delta(cursor, &stream, out);
 		break;
 	case EVENT_ANNOTATION:
-		completion_write_annotation(out, &stream, event_log_side(&r->output.events, sequence));
+		completion_write_annotation(out, &stream, event_log_side(&r->output.events, cursor->next));
 		break;
 	case EVENT_TERMINAL:
 		write_end(r, &stream, out);

@@ -26,6 +26,7 @@ struct walk {
 	const struct item *last_user;   /* reasoning from before it is of no use any more */
 	bool past_last_user;
 	bool turn_begins;
+	bool is_answer; /* the items are what the model said in one go */
 };
 
 /* --- memory --------------------------------------------------------------------------------------------------------- */
@@ -196,8 +197,15 @@ static int add_contents(struct walk *walk, struct chat_message *message, const s
 
 /* --- items ---------------------------------------------------------------------------------------------------------- */
 
+/* Whether what the model says next belongs to the message before. What stands beside calls must: their results come right
+ * behind the message that has them. */
+static bool goes_on(const struct walk *walk) {
+	return walk->assistant && (walk->is_answer || walk->assistant->call_count);
+}
+
 static int add_item_message(struct walk *walk, const struct item *item, const struct place *place) {
-	struct chat_message *message = add_message(walk, item_role_name(item->role));
+	bool joins = item->role == ROLE_ASSISTANT && goes_on(walk);
+	struct chat_message *message = joins ? walk->assistant : add_message(walk, item_role_name(item->role));
 	walk->past_last_user = walk->past_last_user || item == walk->last_user;
 	return add_contents(walk, message, item, place);
 }
@@ -261,16 +269,21 @@ static int add_reasoning(struct walk *walk, const struct item *item, const struc
 		return 0;
 	}
 	struct buf text = BUF_INIT;
-	buf_append_str(&text, walk->thought);
+	/* Behind what there is: of the message that it belongs to, or of one that is still to come. */
+	struct str *thoughts = goes_on(walk) ? &walk->assistant->reasoning : &walk->thought;
+	buf_append_str(&text, *thoughts);
 	if (append_thought(walk, item, place, &text)) {
 		buf_free(&text);
 		return -1;
 	}
-	if (text.length == 0 && !text.failed) {
+	if (text.length == thoughts->length && !text.failed) {
+		buf_free(&text);
 		return 0;
 	}
-	walk->assistant = NULL;
-	return own(walk, &text, &walk->thought);
+	if (thoughts == &walk->thought) {
+		walk->assistant = NULL;
+	}
+	return own(walk, &text, thoughts);
 }
 
 static int add_compaction(struct walk *walk, const struct item *item, const struct place *place) {
@@ -351,13 +364,21 @@ static const struct turn **list_turns(const struct turn *newest, size_t *count) 
 	return turns;
 }
 
+static int add_answer(struct walk *walk, const struct item_list *output) {
+	walk->assistant = NULL;
+	walk->is_answer = true;
+	int result = add_list(walk, output, false);
+	walk->is_answer = false;
+	return result;
+}
+
 static int add_turns(struct walk *walk) {
 	size_t count = 0;
 	const struct turn **turns = list_turns(walk->source->parent, &count);
 	int result = turns ? 0 : no_memory(walk);
 	for (size_t i = 0; result == 0 && i < count; i++) {
 		walk->turn_begins = true;
-		result = add_list(walk, &turns[i]->input, false) || add_list(walk, &turns[i]->output, false) ? -1 : 0;
+		result = add_list(walk, &turns[i]->input, false) || add_answer(walk, &turns[i]->output) ? -1 : 0;
 	}
 	mem_free(turns);
 	walk->turn_begins = true;

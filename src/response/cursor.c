@@ -47,7 +47,7 @@ bool cursor_next(struct cursor *cursor, struct buf *out, const char **name) {
 	if (cursor->sink->form == CURSOR_EVENTS) {
 		view_write_event(response, cursor->next, cursor->pads, out);
 	} else {
-		view_write_chunks(response, cursor->next, cursor->sink->form, out);
+		view_write_chunks(cursor, out);
 	}
 	if (name) {
 		*name = view_event_name(response, cursor->next);

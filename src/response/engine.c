@@ -54,6 +54,7 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
 	engine->max_live = options->max_live;
 	registry->max_context = options->max_context;
 	registry->max_answer = options->max_answer;
+	registry->openai_names = options->openai_names;
 	registry->unwatched_ms = options->unwatched_ms;
 	registry->max_unwatched = options->max_unwatched;
 	engine->checkpoint_interval_ms = (uint64_t)options->checkpoint_interval_ms;

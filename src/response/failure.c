@@ -7,6 +7,7 @@ static enum api_error_code upstream_code(enum upstream_error error) {
 	case UPSTREAM_RATE_LIMITED:
 		return API_UPSTREAM_RATE_LIMITED;
 	case UPSTREAM_REJECTED:
+	case UPSTREAM_UNABLE:
 		return API_UPSTREAM_REJECTED;
 	case UPSTREAM_TIMEOUT:
 	case UPSTREAM_STALLED:

@@ -111,7 +111,7 @@ static int open_text(struct output *output, enum item_kind kind, enum part_kind 
 			       ? -1
 			       : open_part(output, index, part);
 	}
-	if (close_open(output, ITEM_COMPLETED)) {
+	if (output_flush(output) || close_open(output, ITEM_COMPLETED)) {
 		return -1;
 	}
 	int index = open_item(output, kind);

@@ -46,6 +46,7 @@ struct registry {
 	bool draining;
 	size_t max_context;
 	size_t max_answer;
+	bool openai_names; /* of the events of reasoning */
 	int64_t unwatched_ms;
 	uint32_t max_unwatched;
 	struct deferred idle_notice;

@@ -4,7 +4,7 @@
 #include "base/random.h"
 #include "base/str.h"
 
-#define PAD_BLOCK 32 /* bytes: a padded delta is a multiple of them */
+#define PAD_BLOCK (VIEW_PADDING_MAX / 2) /* bytes: a padded delta is a multiple of them */
 #define PAD_FIELD (sizeof ",\"obfuscation\":\"\"" - 1)
 
 const struct item_list *response_output(const struct response *r) {
@@ -55,12 +55,13 @@ static const struct part *event_part(const struct response *r, const struct even
 const char *view_event_name(const struct response *r, uint32_t sequence) {
 	const struct event_entry *entry = &r->output.events.entries[sequence];
 	const struct part *part = event_part(r, entry);
-	return event_name(entry->kind, r->status, part ? part->kind : PART_OUTPUT_TEXT);
+	const struct event_place place = {.openai_names = r->registry->openai_names};
+	return event_name(entry->kind, r->status, part ? part->kind : PART_OUTPUT_TEXT, &place);
 }
 
 /* How long the text of a delta is cannot be told from the length of its event, not even after compression: it is filled up
  * to whole blocks, and one more by chance. */
-static size_t make_padding(size_t length, char padding[static 2 * PAD_BLOCK]) {
+size_t view_make_padding(size_t length, char padding[static VIEW_PADDING_MAX]) {
 	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	unsigned char bytes[2 * PAD_BLOCK + 1];
 	random_bytes(bytes, sizeof bytes);
@@ -73,11 +74,11 @@ static size_t make_padding(size_t length, char padding[static 2 * PAD_BLOCK]) {
 }
 
 static void write_delta(const struct event_place *place, struct event_delta *delta, bool pads, struct buf *out) {
-	char padding[2 * PAD_BLOCK];
+	char padding[VIEW_PADDING_MAX];
 	size_t start = out->length;
 	event_write_delta(out, place, delta);
 	if (pads && !out->failed) {
-		delta->obfuscation = (struct str){padding, make_padding(out->length - start, padding)};
+		delta->obfuscation = (struct str){padding, view_make_padding(out->length - start, padding)};
 		out->length = start;
 		event_write_delta(out, place, delta);
 	}
@@ -91,7 +92,8 @@ void view_write_event(struct response *r, uint32_t sequence, bool pads, struct b
 	const struct event_place place = {.sequence = sequence,
 					  .output_index = entry->item,
 					  .content_index = entry->part,
-					  .item_id = item ? item->id : NULL};
+					  .item_id = item ? item->id : NULL,
+					  .openai_names = r->registry->openai_names};
 	struct event_delta delta;
 	struct response_view view;
 	switch ((enum event_kind)entry->kind) {

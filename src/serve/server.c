@@ -283,6 +283,7 @@ static int open_modules(struct server *server) {
 	const struct engine_options engine_options = {
 		.max_context = (size_t)server->config->limits.max_context,
 		.max_answer = (size_t)server->config->limits.max_answer,
+		.openai_names = server->config->server.openai_names,
 		.checkpoint_interval_ms = CHECKPOINT_MS,
 		.unwatched_ms = server->config->limits.unwatched_time_ms,
 		.max_unwatched = server->config->limits.max_unwatched,

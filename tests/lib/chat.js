@@ -10,6 +10,7 @@ class Chat {
 	constructor(socket) {
 		this.socket = socket;
 		this.events = []; // all of them, in order
+		this.texts = []; // the same, as the bytes that came
 		this.seen = 0; // how many a turn() has used up
 		this.watchers = new Set();
 		this.over = false;
@@ -23,7 +24,8 @@ class Chat {
 		socket.on('error', (error) => (this.error = error));
 		socket.on('message', (data, isBinary) => {
 			assert.ok(!isBinary, 'the server sends text');
-			this.events.push(JSON.parse(data.toString('utf8')));
+			this.texts.push(data.toString('utf8'));
+			this.events.push(JSON.parse(this.texts.at(-1)));
 			this.#wake();
 		});
 	}

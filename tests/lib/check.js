@@ -12,7 +12,14 @@ const FIELDS = {
 	'response.content_part.added': ['item_id', 'output_index', 'content_index', 'part'],
 	'response.content_part.done': ['item_id', 'output_index', 'content_index', 'part'],
 	'response.output_text.delta': ['item_id', 'output_index', 'content_index', 'delta'],
-	'response.output_text.done': ['item_id', 'output_index', 'content_index', 'text'],
+	'response.output_text.done': ['item_id', 'output_index', 'content_index', 'text', 'logprobs'],
+	'response.output_text.annotation.added': ['item_id', 'output_index', 'content_index', 'annotation_index', 'annotation'],
+	'response.refusal.delta': ['item_id', 'output_index', 'content_index', 'delta'],
+	'response.refusal.done': ['item_id', 'output_index', 'content_index', 'refusal'],
+	'response.reasoning.delta': ['item_id', 'output_index', 'content_index', 'delta'],
+	'response.reasoning.done': ['item_id', 'output_index', 'content_index', 'text'],
+	'response.function_call_arguments.delta': ['item_id', 'output_index', 'delta'],
+	'response.function_call_arguments.done': ['item_id', 'output_index', 'arguments'],
 	'response.completed': ['response'],
 	'response.failed': ['response'],
 	'response.incomplete': ['response'],
@@ -40,21 +47,42 @@ export const outputText = (response) =>
 		.map((part) => part.text)
 		.join('');
 
-function checkMessage(item, where) {
-	assert.equal(item.type, 'message', `${where}: type`);
-	assert.match(item.id, /^msg_[A-Za-z0-9_-]+$/, `${where}: id`);
-	assert.ok(['in_progress', 'completed', 'incomplete'].includes(item.status), `${where}: status ${item.status}`);
-	assert.equal(item.role, 'assistant', `${where}: role`);
+const IDS = { message: /^msg_[A-Za-z0-9_-]+$/, reasoning: /^rs_[A-Za-z0-9_-]+$/, function_call: /^fc_[A-Za-z0-9_-]+$/ };
+
+function checkOutputItem(item, where) {
+	assert.ok(has(IDS, item.type), `${where}: type ${item.type}`);
+	assert.match(item.id, IDS[item.type], `${where}: id`);
+	if (item.type !== 'reasoning') {
+		assert.ok(['in_progress', 'completed', 'incomplete'].includes(item.status), `${where}: status ${item.status}`);
+	}
+	if (item.type === 'function_call') {
+		assert.match(item.call_id, /^\S+$/, `${where}: call_id`);
+		assert.match(item.name, /^[a-zA-Z0-9_-]+$/, `${where}: name`);
+		assert.equal(typeof item.arguments, 'string', `${where}: arguments`);
+		return;
+	}
+	if (item.type === 'message') {
+		assert.equal(item.role, 'assistant', `${where}: role`);
+	} else {
+		assert.deepEqual(item.summary, [], `${where}: summary`);
+	}
 	assert.ok(Array.isArray(item.content), `${where}: content is a list`);
 	for (const part of item.content) {
-		checkPart(part, where);
+		checkPart(part, item.type, where);
 	}
 }
 
-function checkPart(part, where) {
-	assert.equal(part.type, 'output_text', `${where}: part type`);
-	assert.equal(typeof part.text, 'string', `${where}: part text`);
-	assert.ok(Array.isArray(part.annotations), `${where}: part annotations`);
+const PARTS = { message: ['output_text', 'refusal'], reasoning: ['reasoning_text'] };
+/** The text of a part. */
+const wordsOf = (part) => (part.type === 'refusal' ? part.refusal : part.text);
+
+function checkPart(part, kind, where) {
+	assert.ok(PARTS[kind]?.includes(part.type), `${where}: part type ${part.type}`);
+	assert.equal(typeof wordsOf(part), 'string', `${where}: part text`);
+	if (part.type === 'output_text') {
+		assert.ok(Array.isArray(part.annotations), `${where}: part annotations`);
+		assert.ok(Array.isArray(part.logprobs), `${where}: part logprobs`);
+	}
 }
 
 /** Checks one response object by itself, wherever it came from. */
@@ -74,7 +102,7 @@ export function checkResponse(response, where = 'response') {
 		assert.equal(typeof response[field], 'boolean', `${where}: ${field}`);
 	}
 	assert.equal(typeof response.metadata, 'object', `${where}: metadata`);
-	response.output.forEach((item, at) => checkMessage(item, `${where}.output[${at}]`));
+	response.output.forEach((item, at) => checkOutputItem(item, `${where}.output[${at}]`));
 	switch (response.status) {
 		case 'completed':
 			assert.ok(response.completed_at >= response.created_at, `${where}: completed_at`);
@@ -109,9 +137,16 @@ function checkUsage(usage, where) {
 	assert.ok(Number.isInteger(usage.output_tokens_details?.reasoning_tokens), `${where}: usage.output_tokens_details`);
 }
 
-/** What an item went through, as a text: each event that names it, in order. */
-const ITEM_STORY =
-	/^response\.output_item\.added( response\.content_part\.added( response\.output_text\.delta)* response\.output_text\.done response\.content_part\.done)* response\.output_item\.done$/;
+/** What an item goes through, as a text: each event that names it, in order. */
+const framed = (body) => ` response\\.content_part\\.added${body} response\\.content_part\\.done`;
+const told = (name, beside = '') => `( ${name}\\.delta${beside})* ${name}\\.done`;
+const WORDS = told('response\\.output_text', '| response\\.output_text\\.annotation\\.added');
+const story = (body) => new RegExp(`^response\\.output_item\\.added${body} response\\.output_item\\.done$`);
+const ITEM_STORIES = {
+	message: story(`(${framed(`(${WORDS}|${told('response\\.refusal')})`)})*`),
+	reasoning: story(`(${framed(told('response\\.reasoning'))})*`),
+	function_call: story(told('response\\.function_call_arguments')),
+};
 
 /**
  * Checks the events of one response, whole: the numbers, the order, the required fields, that the deltas add up to
@@ -162,46 +197,88 @@ function checkItems(events, response) {
 	}
 	assert.equal(response.output.length, stories.size, 'the final output has every item that was streamed');
 	for (const [index, story] of stories) {
-		const told = story.map((event) => event.type).join(' ');
-		assert.match(told, ITEM_STORY, `item ${index}: order of its events`);
+		const { type } = story[0].item ?? {};
+		assert.ok(has(ITEM_STORIES, type), `item ${index} begins as an item, not with ${story[0].type}`);
+		assert.match(story.map((event) => event.type).join(' '), ITEM_STORIES[type], `item ${index}: order of its events`);
 		checkItem(story, response.output[index]);
+	}
+}
+
+/** What a part is when an event has said that it begins. */
+const EMPTY = {
+	output_text: { type: 'output_text', text: '', annotations: [], logprobs: [] },
+	refusal: { type: 'refusal', refusal: '' },
+	reasoning_text: { type: 'reasoning_text', text: '' },
+};
+
+/** Adds to what was built of an item so far what one event says. */
+function build(built, event) {
+	const part = built.content?.[event.content_index];
+	switch (event.type) {
+		case 'response.content_part.added':
+			assert.equal(event.content_index, built.content.length, 'content_index counts up from 0');
+			checkPart(event.part, built.type, event.type);
+			assert.deepEqual(event.part, EMPTY[event.part.type], 'content_part.added: the part is empty');
+			built.content.push(structuredClone(event.part));
+			break;
+		case 'response.output_text.delta':
+			part.text += event.delta;
+			part.logprobs.push(...event.logprobs);
+			break;
+		case 'response.reasoning.delta':
+			part.text += event.delta;
+			break;
+		case 'response.refusal.delta':
+			part.refusal += event.delta;
+			break;
+		case 'response.function_call_arguments.delta':
+			built.arguments += event.delta;
+			break;
+		case 'response.output_text.annotation.added':
+			assert.equal(event.annotation_index, part.annotations.length, 'annotation_index counts up from 0');
+			part.annotations.push(event.annotation);
+			break;
+		case 'response.output_text.done':
+			assert.deepEqual(event.logprobs, part.logprobs, 'output_text.done: the deltas add up to the logprobs');
+			assert.equal(event.text, part.text, 'output_text.done: the deltas add up to the text');
+			break;
+		case 'response.reasoning.done':
+			assert.equal(event.text, part.text, 'reasoning.done: the deltas add up to the text');
+			break;
+		case 'response.refusal.done':
+			assert.equal(event.refusal, part.refusal, 'refusal.done: the deltas add up to the text');
+			break;
+		case 'response.function_call_arguments.done':
+			assert.equal(event.arguments, built.arguments, 'function_call_arguments.done: the deltas add up to the arguments');
+			break;
+		default:
+			assert.deepEqual(event.part, part, 'content_part.done: the part as it was told');
 	}
 }
 
 function checkItem(story, final) {
 	const added = story[0].item;
-	checkMessage(added, 'output_item.added');
-	assert.equal(added.status, 'in_progress', 'output_item.added: status');
-	assert.deepEqual(added.content, [], 'output_item.added: content is empty');
-	const texts = [];
+	checkOutputItem(added, 'output_item.added');
+	if (added.type !== 'reasoning') {
+		assert.equal(added.status, 'in_progress', 'output_item.added: status');
+	}
+	assert.deepEqual(added.content ?? [], [], 'output_item.added: content is empty');
+	assert.equal(added.arguments ?? '', '', 'output_item.added: arguments are empty');
+	const built = structuredClone(added);
 	for (const event of story.slice(1, -1)) {
 		assert.equal(event.item_id, added.id, `${event.type}: item_id`);
-		const index = event.content_index;
-		switch (event.type) {
-			case 'response.content_part.added':
-				assert.equal(index, texts.length, 'content_index counts up from 0');
-				checkPart(event.part, event.type);
-				assert.equal(event.part.text, '', 'content_part.added: text is empty');
-				texts.push('');
-				break;
-			case 'response.output_text.delta':
-				assert.notEqual(event.delta, '', 'a delta is not empty');
-				assert.ok(!event.delta.includes('\uFFFD'), 'a delta does not cut a character in two');
-				texts[index] += event.delta;
-				break;
-			case 'response.output_text.done':
-				assert.equal(event.text, texts[index], 'output_text.done: the deltas add up to the text');
-				break;
-			default:
-				checkPart(event.part, event.type);
-				assert.equal(event.part.text, texts[index], 'content_part.done: text');
+		if (has(event, 'delta')) {
+			assert.ok(event.delta !== '' || event.logprobs?.length, 'a delta is not empty');
+			assert.ok(!event.delta.includes('\uFFFD'), 'a delta does not cut a character in two');
 		}
+		build(built, event);
 	}
 	const done = story.at(-1).item;
-	checkMessage(done, 'output_item.done');
-	assert.equal(done.id, added.id, 'output_item.done: id');
+	checkOutputItem(done, 'output_item.done');
 	assert.notEqual(done.status, 'in_progress', 'output_item.done: status');
-	assert.deepEqual(done.content.map((part) => part.text), texts, 'output_item.done: text');
+	const { status: _, encrypted_content: __, ...rest } = done;
+	const { status: ___, ...told } = built;
+	assert.deepEqual(rest, told, 'output_item.done: the item as it was told');
 	assert.deepEqual(final, done, 'the final output holds the item as it was done');
 }
 

@@ -97,6 +97,36 @@ class Exchange {
 		return this.write(this.event({ content: text }));
 	}
 
+	/** Words with what is beside them: `logprobs` as Chat Completions lists them. */
+	sayWith(text, logprobs) {
+		const choice = { index: 0, delta: { content: text }, logprobs: { content: logprobs }, finish_reason: null };
+		return this.write(this.event({}, { extra: { choices: [choice] } }));
+	}
+
+	/** Reasoning, as llama.cpp and DeepSeek send it; `field`: how others call it. */
+	think(text, field = 'reasoning_content') {
+		return this.write(this.event({ [field]: text }));
+	}
+
+	refuse(text) {
+		return this.write(this.event({ refusal: text }));
+	}
+
+	/** The beginning of a function call; `id` undefined: the upstream gives none. */
+	call(index, id, name, args = '') {
+		return this.write(this.event({ tool_calls: [{ index, id, type: 'function', function: { name, arguments: args } }] }));
+	}
+
+	/** More arguments of a call. */
+	callMore(index, args) {
+		return this.write(this.event({ tool_calls: [{ index, function: { arguments: args } }] }));
+	}
+
+	/** A citation: `citation` as Chat Completions nests it. */
+	annotate(citation) {
+		return this.write(this.event({ annotations: [{ type: 'url_citation', url_citation: citation }] }));
+	}
+
 	finish(reason = 'stop', usage) {
 		return this.write(this.event({}, { finish: reason }) + (usage ? usageEvent(this.id, usage) : ''));
 	}
@@ -140,6 +170,16 @@ export const reply = {
 			await x.write(x.event({ role: 'assistant', content: '' }));
 			for (const word of [words].flat()) {
 				await x.say(word);
+			}
+			await x.finish(finish, usage);
+			await x.done();
+		},
+	/** Does these steps, each a function of the exchange, and finishes. */
+	does:
+		(steps, { usage = { input: 7, output: 3 }, finish = 'stop' } = {}) =>
+		async (x) => {
+			for (const step of steps) {
+				await step(x);
 			}
 			await x.finish(finish, usage);
 			await x.done();

@@ -96,6 +96,13 @@ test('a stream gives its pieces as they come, its reason, and its cost when that
 	assert.deepEqual(chunks.at(-1).choices[0].delta, {});
 });
 
+test('deltas are padded when that is asked for', async () => {
+	const chunks = await chunksOf('padded', { stream_options: { include_obfuscation: true } });
+	const padded = chunks.filter(({ obfuscation }) => obfuscation);
+	assert.deepEqual(padded.map(({ choices }) => choices[0].delta.content), ['You ', 'said: ', 'padded']);
+	assert.ok(padded.every((chunk) => JSON.stringify(chunk).length % 32 === 0));
+});
+
 test("on the wire a stream is lines of data, and [DONE]; the SDK's helper assembles it", async () => {
 	const answer = await stage.fetch('/v1/chat/completions', { body: { messages: [user('on the wire')], stream: true } });
 	assert.match(answer.headers.get('content-type'), /^text\/event-stream/);

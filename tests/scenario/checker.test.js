@@ -37,8 +37,9 @@ const response = (more = {}) => ({
 	prompt_cache_key: null,
 	...more,
 });
-const part = (text) => ({ type: 'output_text', text, annotations: [] });
+const part = (text) => ({ type: 'output_text', text, annotations: [], logprobs: [] });
 const item = (status, content) => ({ type: 'message', id: 'msg_1', status, role: 'assistant', content });
+const renumber = (events) => events.forEach((event, number) => (event.sequence_number = number));
 const place = { item_id: 'msg_1', output_index: 0, content_index: 0 };
 
 function right() {
@@ -48,9 +49,9 @@ function right() {
 		{ type: 'response.in_progress', response: response() },
 		{ type: 'response.output_item.added', output_index: 0, item: item('in_progress', []) },
 		{ type: 'response.content_part.added', ...place, part: part('') },
-		{ type: 'response.output_text.delta', ...place, delta: 'a' },
-		{ type: 'response.output_text.delta', ...place, delta: 'b' },
-		{ type: 'response.output_text.done', ...place, text: 'ab' },
+		{ type: 'response.output_text.delta', ...place, delta: 'a', logprobs: [] },
+		{ type: 'response.output_text.delta', ...place, delta: 'b', logprobs: [] },
+		{ type: 'response.output_text.done', ...place, text: 'ab', logprobs: [] },
 		{ type: 'response.content_part.done', ...place, part: part('ab') },
 		{ type: 'response.output_item.done', output_index: 0, item: done },
 		{
@@ -62,12 +63,61 @@ function right() {
 	return events;
 }
 
+/** Reasoning, text with what is beside it, and two calls whose arguments come interleaved. */
+function rich() {
+	const one = { token: 'a', logprob: -1, bytes: [97], top_logprobs: [] };
+	const citation = { type: 'url_citation', url: 'https://example.org', title: 'x', start_index: 0, end_index: 1 };
+	const text = { type: 'output_text', text: 'a', annotations: [citation], logprobs: [one] };
+	const thought = { type: 'reasoning_text', text: 'hm' };
+	const call = (id, status, args) => ({ type: 'function_call', id, status, call_id: `call_${id}`, name: 'f', arguments: args });
+	const output = [
+		{ type: 'reasoning', id: 'rs_1', summary: [], content: [thought] },
+		item('completed', [text]),
+		call('fc_1', 'completed', '{}'),
+		call('fc_2', 'completed', '[]'),
+	];
+	const at = (output_index, item_id) => ({ output_index, item_id });
+	const events = [
+		{ type: 'response.created', response: response() },
+		{ type: 'response.in_progress', response: response() },
+		{ type: 'response.output_item.added', output_index: 0, item: { type: 'reasoning', id: 'rs_1', summary: [], content: [] } },
+		{ type: 'response.content_part.added', ...at(0, 'rs_1'), content_index: 0, part: { type: 'reasoning_text', text: '' } },
+		{ type: 'response.reasoning.delta', ...at(0, 'rs_1'), content_index: 0, delta: 'hm' },
+		{ type: 'response.reasoning.done', ...at(0, 'rs_1'), content_index: 0, text: 'hm' },
+		{ type: 'response.content_part.done', ...at(0, 'rs_1'), content_index: 0, part: thought },
+		{ type: 'response.output_item.done', output_index: 0, item: output[0] },
+		{ type: 'response.output_item.added', output_index: 1, item: item('in_progress', []) },
+		{ type: 'response.content_part.added', ...at(1, 'msg_1'), content_index: 0, part: part('') },
+		{ type: 'response.output_text.delta', ...at(1, 'msg_1'), content_index: 0, delta: 'a', logprobs: [one] },
+		{
+			type: 'response.output_text.annotation.added',
+			...at(1, 'msg_1'),
+			content_index: 0,
+			annotation_index: 0,
+			annotation: citation,
+		},
+		{ type: 'response.output_text.done', ...at(1, 'msg_1'), content_index: 0, text: 'a', logprobs: [one] },
+		{ type: 'response.content_part.done', ...at(1, 'msg_1'), content_index: 0, part: text },
+		{ type: 'response.output_item.done', output_index: 1, item: output[1] },
+		{ type: 'response.output_item.added', output_index: 2, item: call('fc_1', 'in_progress', '') },
+		{ type: 'response.output_item.added', output_index: 3, item: call('fc_2', 'in_progress', '') },
+		{ type: 'response.function_call_arguments.delta', ...at(3, 'fc_2'), delta: '[]' },
+		{ type: 'response.function_call_arguments.delta', ...at(2, 'fc_1'), delta: '{}' },
+		{ type: 'response.function_call_arguments.done', ...at(2, 'fc_1'), arguments: '{}' },
+		{ type: 'response.output_item.done', output_index: 2, item: output[2] },
+		{ type: 'response.function_call_arguments.done', ...at(3, 'fc_2'), arguments: '[]' },
+		{ type: 'response.output_item.done', output_index: 3, item: output[3] },
+		{ type: 'response.completed', response: response({ status: 'completed', completed_at: 1790000001, output }) },
+	];
+	renumber(events);
+	return structuredClone(events);
+}
+
 test('the checker passes a stream that is right, and gives its text', () => {
 	assert.equal(checkStream(right()).text, 'ab');
 	assert.equal(checkStream(right().slice(6), { from: 6 }).text, 'ab');
+	assert.equal(checkStream(rich()).text, 'a');
 });
-
-const renumber = (events) => events.forEach((event, number) => (event.sequence_number = number));
 
 // What is done to a right stream, each of which must be noticed.
 const WRONGS = {
@@ -105,6 +155,29 @@ const WRONGS = {
 			output_tokens_details: { reasoning_tokens: 0 },
 		}),
 };
+
+const RICH_WRONGS = {
+	'lost reasoning': (events) => (events[4].delta = 'h'),
+	'reasoning that is told as text': (events) => (events[4].type = 'response.output_text.delta'),
+	'a lost logprob': (events) => (events[10].logprobs = []),
+	'a logprob that the end lacks': (events) => (events[12].logprobs = []),
+	'an annotation that the part lacks': (events) => (events[13].part.annotations = []),
+	'an annotation with a wrong number': (events) => (events[11].annotation_index = 1),
+	'arguments of another call': (events) => ([events[17].delta, events[18].delta] = ['{}', '[]']),
+	'a lost piece of arguments': (events) => events.splice(17, 1) && renumber(events),
+	'a call that never ends': (events) => events.splice(22, 1) && renumber(events),
+	'a call with another name at its end': (events) => (events[20].item.name = 'g'),
+	'a part in a call': (events) => events.splice(16, 0, { ...events[9], output_index: 2, item_id: 'fc_1' }) && renumber(events),
+	'an item of no known kind': (events) => (events[2].item.type = 'thought'),
+};
+
+for (const [name, spoil] of Object.entries(RICH_WRONGS)) {
+	test(`the checker refuses ${name}`, () => {
+		const events = rich();
+		spoil(events);
+		assert.throws(() => checkStream(events), assert.AssertionError);
+	});
+}
 
 for (const [name, spoil] of Object.entries(WRONGS)) {
 	test(`the checker refuses ${name}`, () => {

@@ -230,6 +230,29 @@ test('when all are passed over that is said at once; a lone upstream is always a
 	await stage.server.stop();
 });
 
+test('what a request needs decides who is asked; what none of them can alone is refused', async (t) => {
+	const stage = await stand(t, [
+		{ models: 'm', tools: 'no' },
+		{ models: 'm', images: 'no' },
+	]);
+	const tools = [{ type: 'function', name: 'f', parameters: { type: 'object', properties: {} } }];
+	const image = { type: 'input_image', image_url: 'data:image/png;base64,iVBORw0KGgo=' };
+	const input = [{ type: 'message', role: 'user', content: [{ type: 'input_text', text: 'x' }, image] }];
+	assert.equal(await stage.turn({ input: 'x' }), 'default');
+	assert.equal(await stage.turn({ input: 'x', tools }), 'second');
+	assert.equal(await stage.turn({ input }), 'default');
+	assert.deepEqual(stage.asked(), [2, 1]);
+	// Nor does a failure bring it to one that can't.
+	stage.upstreams[1].queue(reply.fails(500));
+	assert.equal((await stage.turn({ input: 'x', tools })).error.code, 'upstream_failed');
+	assert.deepEqual(stage.asked(), [2, 2]);
+	const response = await stage.turn({ input, tools });
+	assert.equal(response.error.code, 'upstream_rejected');
+	assert.match(response.error.message, /upstream_unable/);
+	assert.deepEqual(stage.asked(), [2, 2]);
+	await stage.server.stop();
+});
+
 test('model lists merge, with what the settings declare; the SDK finds one by a name with slashes', async (t) => {
 	const stage = await stand(t, [
 		{ models: 'm org/big', context: 4096, images: 'no', input_price: '0.15', output_price: 2 },

@@ -160,15 +160,27 @@ static void test_memory_runs_out(void **state) {
 
 static void test_names(void **state) {
 	(void)state;
-	assert_string_equal(event_name(EVENT_CREATED, RESPONSE_COMPLETED, PART_OUTPUT_TEXT), "response.created");
-	assert_string_equal(event_name(EVENT_DELTA, RESPONSE_FAILED, PART_OUTPUT_TEXT), "response.output_text.delta");
-	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_COMPLETED, PART_OUTPUT_TEXT), "response.completed");
-	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_FAILED, PART_OUTPUT_TEXT), "response.failed");
-	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_INCOMPLETE, PART_OUTPUT_TEXT), "response.incomplete");
-	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_CANCELLED, PART_OUTPUT_TEXT), "response.incomplete");
-	assert_string_equal(event_name(EVENT_DELTA, RESPONSE_IN_PROGRESS, PART_ARGUMENTS),
+	const struct event_place here = {0};
+	const struct event_place there = {.openai_names = true};
+	assert_string_equal(event_name(EVENT_DELTA, RESPONSE_IN_PROGRESS, PART_REASONING_TEXT, &here),
+			    "response.reasoning.delta");
+	assert_string_equal(event_name(EVENT_DONE, RESPONSE_IN_PROGRESS, PART_REASONING_TEXT, &there),
+			    "response.reasoning_text.done");
+	assert_string_equal(event_name(EVENT_DONE, RESPONSE_IN_PROGRESS, PART_OUTPUT_TEXT, &there),
+			    "response.output_text.done");
+	assert_string_equal(event_name(EVENT_CREATED, RESPONSE_COMPLETED, PART_OUTPUT_TEXT, &here), "response.created");
+	assert_string_equal(event_name(EVENT_DELTA, RESPONSE_FAILED, PART_OUTPUT_TEXT, &here),
+			    "response.output_text.delta");
+	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_COMPLETED, PART_OUTPUT_TEXT, &here),
+			    "response.completed");
+	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_FAILED, PART_OUTPUT_TEXT, &here), "response.failed");
+	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_INCOMPLETE, PART_OUTPUT_TEXT, &here),
+			    "response.incomplete");
+	assert_string_equal(event_name(EVENT_TERMINAL, RESPONSE_CANCELLED, PART_OUTPUT_TEXT, &here),
+			    "response.incomplete");
+	assert_string_equal(event_name(EVENT_DELTA, RESPONSE_IN_PROGRESS, PART_ARGUMENTS, &here),
 			    "response.function_call_arguments.delta");
-	assert_string_equal(event_name(EVENT_DONE, RESPONSE_IN_PROGRESS, PART_REFUSAL), "response.refusal.done");
+	assert_string_equal(event_name(EVENT_DONE, RESPONSE_IN_PROGRESS, PART_REFUSAL, &here), "response.refusal.done");
 	static const enum response_status all[] = {RESPONSE_IN_PROGRESS, RESPONSE_COMPLETED, RESPONSE_INCOMPLETE,
 						   RESPONSE_FAILED, RESPONSE_CANCELLED};
 	for (size_t i = 0; i < COUNT(all); i++) {

@@ -95,6 +95,9 @@ int part_append_json(char **elements, struct str more);
 int item_message(struct item *item, enum item_role role, enum item_status status, const char *id, struct str text);
 /* The words of a message, in order: its text parts and refusals. Nothing of other kinds. */
 void item_append_text(const struct item *item, struct buf *out);
+/* Gives an item the status that its answer ends with. A function call whose arguments are whole is completed all the same: an
+ * answer that was cut off may have some before the one that it was cut off in. */
+void item_end(struct item *item, enum item_status status);
 /* The item's first part of this kind, or NULL. */
 const struct part *item_part(const struct item *item, enum part_kind kind);
 

@@ -154,7 +154,7 @@ static int take_items(struct remains *remains, struct item_list *output, struct 
 	for (size_t i = 0; i < remains->items.count; i++) {
 		struct item *item = &remains->items.items[i];
 		if (item->status == ITEM_IN_PROGRESS) {
-			item->status = ITEM_INCOMPLETE;
+			item_end(item, ITEM_INCOMPLETE);
 		}
 		if (item_list_add(output, item)) {
 			return no_memory(err);

@@ -251,3 +251,9 @@ const struct part *item_part(const struct item *item, enum part_kind kind) {
 	}
 	return NULL;
 }
+
+void item_end(struct item *item, enum item_status status) {
+	const struct part *arguments = item->kind == ITEM_FUNCTION_CALL ? item_part(item, PART_ARGUMENTS) : NULL;
+	bool is_whole = arguments && json_check((struct str){arguments->text, arguments->length}, NULL) == 0;
+	item->status = is_whole ? ITEM_COMPLETED : status;
+}

@@ -117,6 +117,13 @@ static int check_abilities(const struct response *r, uint32_t *needs, struct api
 	return thinks ? require(r, UPSTREAM_CAN_REASONING, "reasoning.effort", error) : 0;
 }
 
+/* Items of a vendor, thoughts and calls that were cut off are not shown; there must be something beside them. */
+static int check_shown(const struct context *context, struct api_error *error) {
+	return context->count ? 0
+			      : api_error_set(error, API_INVALID_VALUE, "input",
+					      "input has nothing that the model can be shown; send a message too");
+}
+
 static struct context_source source_of(const struct response *r) {
 	return (struct context_source){
 		.conversations = r->deps->conversations,
@@ -136,7 +143,7 @@ static int show(const struct response *r, const struct context_source *source, s
 	if (context_build(context, source, error)) {
 		return -1;
 	}
-	if (check_abilities(r, &context->needs, error)) {
+	if (check_abilities(r, &context->needs, error) || (!r->counts && check_shown(context, error))) {
 		context_free(context);
 		return -1;
 	}

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -41,19 +40,13 @@ static int close_part(struct output *output, size_t index, size_t part) {
 	return text->kind == PART_ARGUMENTS ? 0 : tell(output, EVENT_PART_DONE, index, part);
 }
 
-/* An answer that was cut off may have whole function calls before the one that it was cut off in. */
-static bool is_whole_call(const struct item *item) {
-	const struct part *arguments = item->kind == ITEM_FUNCTION_CALL ? item_part(item, PART_ARGUMENTS) : NULL;
-	return arguments && json_check((struct str){arguments->text, arguments->length}, NULL) == 0;
-}
-
 /* Only its last part is open: the ones before were closed when it began. */
 static int close_item(struct output *output, size_t index, enum item_status status) {
 	struct item *item = &output->items.items[index];
 	if (output_flush(output) || (item->part_count && close_part(output, index, item->part_count - 1))) {
 		return -1;
 	}
-	item->status = is_whole_call(item) ? ITEM_COMPLETED : status;
+	item_end(item, status);
 	if (output->closing && output->closing(output->owner, item)) {
 		return -1;
 	}

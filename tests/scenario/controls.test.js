@@ -460,6 +460,64 @@ test('background: cancel stops it, a failure is told by GET, the SDK polls', asy
 	assert.equal(polled.output_text, 'You said: polled');
 });
 
+test('background: what is there of a running answer is shown, and kept when the server is killed', async () => {
+	const server = await startServer({ upstream: stage.upstream });
+	try {
+		const key = await server.createKey('ada');
+		const get = async (id) => (await server.fetch(`/v1/responses/${id}`, { key })).json();
+		stage.upstream.on('killed in the middle', async (x) => {
+			await x.write(x.event({ reasoning_content: 'thinking' }));
+			await x.say('Looking.');
+			const begun = (index, id) => ({ index, id, type: 'function', function: { name: 'f', arguments: '' } });
+			await x.write(x.event({ tool_calls: [begun(0, 'call_a')] }));
+			await x.write(x.event({ tool_calls: [{ index: 0, function: { arguments: '{"whole":1}' } }] }));
+			await x.write(x.event({ tool_calls: [begun(1, 'call_b')] }));
+			await x.write(x.event({ tool_calls: [{ index: 1, function: { arguments: '{"ha' } }] }));
+			await x.closed;
+		});
+		const answer = await server.fetch('/v1/responses', { key, body: { input: 'killed in the middle', background: true, ...FG } });
+		const begun = await answer.json();
+		const parts = ({ output }) =>
+			output.map(({ type, status, content, arguments: args }) => [type, status, args ?? content.map(({ text }) => text).join('')]);
+		const live = await eventually(() => get(begun.id), (response) => parts(response).at(-1)?.[2] === '{"ha');
+		assert.equal(live.status, 'in_progress');
+		assert.deepEqual(parts(live), [
+			['reasoning', undefined, 'thinking'],
+			['message', 'completed', 'Looking.'],
+			['function_call', 'in_progress', '{"whole":1}'],
+			['function_call', 'in_progress', '{"ha'],
+		]);
+		// As soon as a checkpoint has it, a killed server still has it.
+		const listed = async () => (await server.fetch(`/v1/conversations/${begun.conversation.id}/items`, { key })).json();
+		await eventually(listed, ({ data }) => data.at(-1)?.arguments === '{"ha');
+		await server.kill();
+		await server.start();
+		const kept = await get(begun.id);
+		assert.deepEqual([kept.status, kept.incomplete_details, kept.background], ['incomplete', { reason: 'server_restart' }, true]);
+		assert.deepEqual(parts(kept), [
+			['reasoning', undefined, 'thinking'],
+			['message', 'completed', 'Looking.'],
+			['function_call', 'completed', '{"whole":1}'],
+			['function_call', 'incomplete', '{"ha'],
+		]);
+		assert.deepEqual(kept.output.map(({ id }) => id), live.output.map(({ id }) => id));
+		const body = { previous_response_id: begun.id, input: [{ type: 'function_call_output', call_id: 'call_a', output: 'ok' }], ...FG };
+		assert.equal((await server.fetch('/v1/responses', { key, body })).status, 200);
+		assert.deepEqual(stage.upstream.requests.at(-1).messages.slice(1), [
+			{
+				role: 'assistant',
+				content: 'Looking.',
+				reasoning_content: 'thinking',
+				tool_calls: [{ id: 'call_a', type: 'function', function: { name: 'f', arguments: '{"whole":1}' } }],
+			},
+			{ role: 'tool', tool_call_id: 'call_a', content: 'ok' },
+		]);
+	} finally {
+		await server.stop();
+		await server.remove();
+	}
+});
+
 test('background: as many as may run at once for one user, no more; another user has as many', async () => {
 	const held = gate();
 	stage.upstream.on('one of many', reply.pauses('x', held));
@@ -594,4 +652,30 @@ test('of two that go on with a conversation at once exactly one wins', async () 
 		assert.equal((await Promise.all(racers)).filter(({ status }) => status === 200).length, 1);
 		assert.equal(stage.upstream.asked(`race ${round}`).length, 1);
 	}
+});
+
+test('of four lanes that go on with a conversation in the same moment exactly one wins', async () => {
+	const { id } = await newConversation();
+	const chat = await stage.chat();
+	for (let round = 0; round < 10; round++) {
+		const question = `lanes race ${round}`;
+		const elsewhere = await answered({ input: 'elsewhere' });
+		const reference = { type: 'item_reference', id: elsewhere.output[0].id };
+		// What has to be looked up first takes longer to begin.
+		const input = round % 2 ? question : [reference, { role: 'user', content: question }];
+		const held = gate();
+		stage.upstream.on(question, reply.pauses('x', held));
+		const from = chat.events.length;
+		const seen = (type) => chat.events.slice(from).filter((event) => event.type === type);
+		for (const stream_id of ['a', 'b', 'c', 'd']) {
+			chat.send({ type: 'response.create', stream_id, input, conversation: id });
+		}
+		await chat.wait(() => seen('error').length === 3, { from });
+		assert.deepEqual(seen('error').map(({ error }) => error.code), Array(3).fill('conversation_locked'));
+		held.open();
+		await chat.type('response.completed', { from });
+		assert.equal(seen('response.created').length, 1);
+		assert.equal(stage.upstream.asked(question).length, 1);
+	}
+	chat.drop();
 });

@@ -270,6 +270,9 @@ const REFUSED = [
 	[[{ type: 'function_call_output', call_id: 'c' }], 'missing_required_parameter', 'input[0].output'],
 	[[{ type: 'reasoning', id: 'rs_1' }], 'missing_required_parameter', 'input[0].summary'],
 	[[{ type: 'compaction', encrypted_content: 'made up' }], 'invalid_value', 'input[0].encrypted_content'],
+	[[{ type: 'acme:note', id: 'note_alone' }], 'invalid_value', 'input'],
+	[[{ type: 'reasoning', summary: [], content: [part('reasoning_text', { text: 'alone' })] }], 'invalid_value', 'input'],
+	[[functionCall('c', 'f', '{"cut', { status: 'incomplete' })], 'invalid_value', 'input'],
 	[[message('user', 'x'), { type: 'item_reference', id: 'msg_unknown' }], 'item_not_found', 'input[1].id'],
 	[[{ id: 'msg_unknown' }], 'item_not_found', 'input[0].id'],
 ];

@@ -42,6 +42,7 @@ struct response_view {
 	const struct item *output;
 	size_t output_count;
 	struct response_usage usage;
+	int64_t shown_tokens; /* about how many the model was shown, for who has to tell something; not part of the object */
 };
 
 /* The usage object, of usage that is known. */
@@ -63,6 +64,11 @@ enum event_kind {
 	EVENT_ANNOTATION,  /* response.output_text.annotation.added */
 	EVENT_KIND_COUNT,
 };
+
+/* Whether it carries the response; else it is of an item. */
+static inline bool event_is_of_response(enum event_kind kind) {
+	return kind == EVENT_CREATED || kind == EVENT_IN_PROGRESS || kind == EVENT_TERMINAL;
+}
 
 /* Where an event belongs. */
 struct event_place {

@@ -16,12 +16,15 @@ static const char REQUEST[] = "Write the compacted form of our conversation now.
 
 /* --- the answer ----------------------------------------------------------------------------------------------------- */
 
-static void write_usage(struct json_writer *w, const struct response_usage *usage) {
+/* The specification wants a usage in any case: one that the model's server does not tell is estimated. */
+static void write_usage(struct json_writer *w, const struct response_view *view, struct str summary) {
+	const struct response_usage estimate = {
+		.known = true, .input_tokens = view->shown_tokens, .output_tokens = (int64_t)(summary.length + 3) / 4};
 	jw_key(w, "usage");
-	if (usage->known) {
-		response_usage_write(w, usage);
-	} else {
-		jw_null(w);
+	response_usage_write(w, view->usage.known ? &view->usage : &estimate);
+	if (!view->usage.known) {
+		jw_key(w, "sluice:estimated");
+		jw_bool(w, true);
 	}
 }
 
@@ -53,7 +56,7 @@ static int write_resource(struct exchange *exchange, const struct response_view 
 		item_write(body, &item);
 	}
 	jw_array_end(&w);
-	write_usage(&w, &view->usage);
+	write_usage(&w, view, summary);
 	jw_object_end(&w);
 	item_free(&item);
 	buf_free(&blob);

@@ -190,6 +190,7 @@ int ask_start(struct response *r, const struct upstream_sink *sink, struct api_e
 	chat.tools = tools;
 	set_settings(&chat, &r->settings);
 	set_tools(&chat, &r->settings);
+	r->shown_tokens = context_tokens(&context, &r->settings);
 	struct err err = {0};
 	r->call = tools ? upstream_start(r->deps->upstream, &chat, &r->log, sink, r, &err) : NULL;
 	mem_free(tools);

@@ -74,7 +74,7 @@ static int take_pieces(const struct response *r, struct pieces *pieces) {
 	int result = touched && pieces->list ? 0 : -1;
 	for (uint32_t i = r->kept_events; result == 0 && i < events->count; i++) {
 		const struct event_entry *entry = &events->entries[i];
-		if (entry->kind != EVENT_CREATED && entry->kind != EVENT_IN_PROGRESS && entry->item < count) {
+		if (!event_is_of_response(entry->kind) && entry->item < count) {
 			touched[entry->item] |= entry->kind == EVENT_ITEM_DONE ? 3 : 1;
 		}
 	}

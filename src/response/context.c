@@ -357,7 +357,10 @@ static int add_results(struct walk *walk, const struct item_list *list, struct p
 
 static int add_list(struct walk *walk, const struct item_list *list, bool is_input) {
 	bool *early = mem_zarray(list->count + 1, sizeof *early);
-	int result = early ? 0 : no_memory(walk);
+	if (!early) {
+		return no_memory(walk);
+	}
+	int result = 0;
 	struct place place = {.is_input = is_input};
 	for (; result == 0 && place.index < list->count; place.index++) {
 		const struct item *item = &list->items[place.index];
@@ -418,7 +421,10 @@ static int add_answer(struct walk *walk, const struct item_list *output) {
 static int add_turns(struct walk *walk) {
 	size_t count = 0;
 	const struct turn **turns = list_turns(walk->source->parent, &count);
-	int result = turns ? 0 : no_memory(walk);
+	if (!turns) {
+		return no_memory(walk);
+	}
+	int result = 0;
 	for (size_t i = 0; result == 0 && i < count; i++) {
 		walk->turn_begins = true;
 		result = add_list(walk, &turns[i]->input, false) || add_answer(walk, &turns[i]->output) ? -1 : 0;

@@ -20,21 +20,16 @@ static void put_varint(struct buf *out, uint32_t value) {
 	buf_append_char(out, (char)value);
 }
 
-static bool has_place(enum event_kind kind) {
-	return kind != EVENT_CREATED && kind != EVENT_IN_PROGRESS && kind != EVENT_TERMINAL;
-}
-
 void event_log_encode(const struct event_log *log, uint32_t first, struct buf *out) {
 	if (first == 0) {
 		buf_append_char(out, VERSION);
 	}
 	for (uint32_t i = first; i < log->count; i++) {
 		const struct event_entry *entry = &log->entries[i];
-		const struct event_entry *before = i ? entry - 1 : NULL;
-		bool same = before && before->item == entry->item && before->part == entry->part;
+		bool same = i && entry[-1].item == entry->item && entry[-1].part == entry->part;
 		struct str side = event_log_side(log, i);
 		buf_append_char(out, (char)(entry->kind | (same ? SAME : 0) | (side.length ? SIDE : 0)));
-		if (!same && has_place(entry->kind)) {
+		if (!same && !event_is_of_response(entry->kind)) {
 			put_varint(out, entry->item);
 			put_varint(out, entry->part);
 		}
@@ -160,7 +155,8 @@ static int decode_entry(struct decoder *d, struct event_entry *entry) {
 		return -1;
 	}
 	if (!(byte & SAME)) {
-		if (has_place(entry->kind) && (get_varint(&d->rest, &item) || get_varint(&d->rest, &part))) {
+		if (!event_is_of_response(entry->kind) &&
+		    (get_varint(&d->rest, &item) || get_varint(&d->rest, &part))) {
 			return -1;
 		}
 		if (item >= EVENT_LOG_MAX_ITEMS || part > EVENT_LOG_MAX_PARTS) {

@@ -92,17 +92,20 @@ static int open_part(struct output *output, size_t index, enum part_kind kind) {
 	return kind == PART_ARGUMENTS ? 0 : tell(output, EVENT_PART_ADDED, index, item->part_count - 1);
 }
 
-/* The open item becomes one of this kind whose last part is of that kind. */
-static int open_text(struct output *output, enum item_kind kind, enum part_kind part) {
-	struct item *item = output->open < 0 ? NULL : &output->items.items[output->open];
-	if (item && item->kind == kind && item->parts[item->part_count - 1].kind == part) {
+/* A part of this kind is the last of the open item, which is of the right kind. */
+static int go_on_with(struct output *output, size_t index, enum part_kind part) {
+	const struct item *item = &output->items.items[index];
+	size_t last = item->part_count - 1;
+	if (item->parts[last].kind == part) {
 		return 0;
 	}
-	if (item && item->kind == kind) {
-		size_t index = (size_t)output->open;
-		return output_flush(output) || close_part(output, index, item->part_count - 1)
-			       ? -1
-			       : open_part(output, index, part);
+	return output_flush(output) || close_part(output, index, last) ? -1 : open_part(output, index, part);
+}
+
+/* The open item becomes one of this kind whose last part is of that kind. */
+static int open_text(struct output *output, enum item_kind kind, enum part_kind part) {
+	if (output->open >= 0 && output->items.items[output->open].kind == kind) {
+		return go_on_with(output, (size_t)output->open, part);
 	}
 	if (output_flush(output) || close_open(output, ITEM_COMPLETED)) {
 		return -1;

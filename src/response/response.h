@@ -37,6 +37,7 @@ struct response {
 	size_t looked_at;        /* elements of the input that have been looked at for being references */
 	char model[REQUEST_MODEL_SIZE];
 	uint32_t can;            /* UPSTREAM_CAN_…: what the model's servers can */
+	int64_t shown_tokens;    /* about how many the model was shown; 0: it was not asked */
 	uint32_t context_tokens; /* what the model takes and gives together; 0: not declared */
 	struct request_settings settings;
 	struct item_list input;

@@ -27,6 +27,7 @@ void view_fill(const struct response *r, struct response_view *view) {
 		.output = response_output(r)->items,
 		.output_count = response_output(r)->count,
 		.usage = r->usage,
+		.shown_tokens = r->shown_tokens,
 	};
 	if (!response_ended(r)) {
 		view->status = RESPONSE_IN_PROGRESS;
@@ -73,64 +74,79 @@ size_t view_make_padding(size_t length, char padding[static VIEW_PADDING_MAX]) {
 	return fill;
 }
 
-static void write_delta(const struct event_place *place, struct event_delta *delta, bool pads, struct buf *out) {
-	char padding[VIEW_PADDING_MAX];
+static void write_delta(const struct event_place *place, const struct event_delta *delta, bool pads, struct buf *out) {
 	size_t start = out->length;
 	event_write_delta(out, place, delta);
 	if (pads && !out->failed) {
-		delta->obfuscation = (struct str){padding, view_make_padding(out->length - start, padding)};
+		char padding[VIEW_PADDING_MAX];
+		struct event_delta padded = *delta;
+		padded.obfuscation = (struct str){padding, view_make_padding(out->length - start, padding)};
 		out->length = start;
-		event_write_delta(out, place, delta);
+		event_write_delta(out, place, &padded);
+	}
+}
+
+static void write_text(const struct response *r, const struct event_place *place, const struct part *part, bool pads,
+		       struct buf *out) {
+	const struct event_delta delta = {.part = part->kind,
+					  .text = event_log_delta(&r->output.events, place->sequence),
+					  .logprobs = event_log_side(&r->output.events, place->sequence)};
+	write_delta(place, &delta, pads, out);
+}
+
+static void write_annotation(const struct response *r, const struct event_place *place, struct buf *out) {
+	const struct event_log *events = &r->output.events;
+	event_write_annotation(out, place, event_log_annotations_before(events, place->sequence),
+			       event_log_side(events, place->sequence));
+}
+
+/* An event of an item or of one of its parts. */
+static void write_item_event(const struct response *r, const struct event_place *place, const struct item *item,
+			     bool pads, struct buf *out) {
+	const struct event_entry *entry = &r->output.events.entries[place->sequence];
+	const struct part *part = &item->parts[entry->part];
+	switch ((enum event_kind)entry->kind) {
+	case EVENT_DELTA:
+		write_text(r, place, part, pads, out);
+		break;
+	case EVENT_ITEM_ADDED:
+		event_write_item_added(out, place, item);
+		break;
+	case EVENT_PART_ADDED:
+		event_write_part_added(out, place, part);
+		break;
+	case EVENT_DONE:
+		event_write_done(out, place, part);
+		break;
+	case EVENT_PART_DONE:
+		event_write_part_done(out, place, part);
+		break;
+	case EVENT_ITEM_DONE:
+		event_write_item_done(out, place, item);
+		break;
+	case EVENT_ANNOTATION:
+		write_annotation(r, place, out);
+		break;
+	default:
+		break;
 	}
 }
 
 void view_write_event(struct response *r, uint32_t sequence, bool pads, struct buf *out) {
-	const struct event_log *events = &r->output.events;
-	const struct event_entry *entry = &events->entries[sequence];
-	const struct item_list *output = response_output(r);
-	const struct item *item = entry->item < output->count ? &output->items[entry->item] : NULL;
+	const struct event_entry *entry = &r->output.events.entries[sequence];
+	struct response_view view;
+	if (event_is_of_response(entry->kind)) {
+		view_fill(r, &view);
+		event_write_response(out, entry->kind, sequence, &view);
+		return;
+	}
+	const struct item *item = &response_output(r)->items[entry->item];
 	const struct event_place place = {.sequence = sequence,
 					  .output_index = entry->item,
 					  .content_index = entry->part,
-					  .item_id = item ? item->id : NULL,
+					  .item_id = item->id,
 					  .openai_names = r->registry->openai_names};
-	struct event_delta delta;
-	struct response_view view;
-	switch ((enum event_kind)entry->kind) {
-	case EVENT_DELTA:
-		delta = (struct event_delta){.part = item->parts[entry->part].kind,
-					     .text = event_log_delta(events, sequence),
-					     .logprobs = event_log_side(events, sequence)};
-		write_delta(&place, &delta, pads, out);
-		break;
-	case EVENT_ITEM_ADDED:
-		event_write_item_added(out, &place, item);
-		break;
-	case EVENT_PART_ADDED:
-		event_write_part_added(out, &place, &item->parts[entry->part]);
-		break;
-	case EVENT_DONE:
-		event_write_done(out, &place, &item->parts[entry->part]);
-		break;
-	case EVENT_PART_DONE:
-		event_write_part_done(out, &place, &item->parts[entry->part]);
-		break;
-	case EVENT_ITEM_DONE:
-		event_write_item_done(out, &place, item);
-		break;
-	case EVENT_ANNOTATION:
-		event_write_annotation(out, &place, event_log_annotations_before(events, sequence),
-				       event_log_side(events, sequence));
-		break;
-	case EVENT_CREATED:
-	case EVENT_IN_PROGRESS:
-	case EVENT_TERMINAL:
-		view_fill(r, &view);
-		event_write_response(out, entry->kind, sequence, &view);
-		break;
-	case EVENT_KIND_COUNT:
-		break;
-	}
+	write_item_event(r, &place, item, pads, out);
 }
 
 /* --- what else the outside asks ------------------------------------------------------------------------------------- */

@@ -73,8 +73,8 @@ test('the model is shown an instruction of ours, the conversation and the reques
 });
 
 test("usage is estimated when the model's server tells none", async () => {
-	stage.upstream.next(reply.says('short'.repeat(20), { usage: null }));
-	const { usage, 'sluice:estimated': estimated } = await compacted({ input: 'word '.repeat(400) });
+	stage.upstream.queue(reply.says('short'.repeat(20), { usage: null }));
+	const { usage, 'sluice:estimated': estimated } = await client.responses.compact({ model: 'fake', input: 'word '.repeat(400) });
 	assert.equal(estimated, true);
 	assert.ok(usage.input_tokens > 500 && usage.input_tokens < 1000, JSON.stringify(usage));
 	assert.equal(usage.output_tokens, 25);

@@ -123,10 +123,14 @@ static int take_side(struct decoder *d, struct str *from, const char *whole, uin
 	return take(from, length, &side) || event_log_add_side(&d->log, side) ? -1 : 0;
 }
 
+/* Whether there is what the event is of. */
+static bool is_placed(const struct decoder *d, const struct event_entry *entry) {
+	bool of_item = entry->kind == EVENT_ITEM_ADDED || entry->kind == EVENT_ITEM_DONE;
+	return !has_place(entry->kind) ||
+	       (entry->item < d->item_count && (of_item || entry->part < d->items[entry->item].part_count));
+}
+
 static int take_content(struct decoder *d, const struct event_entry *entry, bool has_side) {
-	if (entry->item >= d->item_count || entry->part >= d->items[entry->item].part_count) {
-		return -1;
-	}
 	const struct part *part = &d->items[entry->item].parts[entry->part];
 	struct source *source = &d->sources[d->first_source[entry->item] + entry->part];
 	struct str text = STR_NONE;
@@ -165,6 +169,9 @@ static int decode_entry(struct decoder *d, struct event_entry *entry) {
 		entry->item = (uint16_t)item;
 		entry->part = (uint8_t)part;
 	}
+	if (!is_placed(d, entry)) {
+		return -1;
+	}
 	bool brings = entry->kind == EVENT_DELTA || entry->kind == EVENT_ANNOTATION;
 	if ((brings && take_content(d, entry, byte & SIDE)) || (!brings && (byte & SIDE))) {
 		return -1;
@@ -175,7 +182,8 @@ static int decode_entry(struct decoder *d, struct event_entry *entry) {
 static int decode_one_text(struct decoder *d, struct event_entry *entry) {
 	entry->kind = (uint8_t)d->rest.data[0];
 	d->rest = str_skip(d->rest, 1);
-	if (entry->kind > EVENT_TERMINAL || (entry->kind == EVENT_DELTA && take_content(d, entry, false))) {
+	if (entry->kind > EVENT_TERMINAL || !is_placed(d, entry) ||
+	    (entry->kind == EVENT_DELTA && take_content(d, entry, false))) {
 		return -1;
 	}
 	return event_log_append(&d->log, entry->kind, 0, 0);

@@ -115,7 +115,11 @@ static void a_damaged_log_is_refused(void **state) {
 	assert_int_equal(item_message(&item, ROLE_ASSISTANT, ITEM_COMPLETED, "msg_1", STR("x")), 0);
 	static const struct str bad[] = {
 		{"\x03\x00", 2},
+		{"\x01\x02\x02", 3},
 		{"\x02\x3f", 2},
+		{"\x02\x02\x01\x00", 4},
+		{"\x02\x03\x00\x01", 4},
+		{"\x02\x08\x01\x00", 4},
 		{"\x02\x04\x00\x00\xff\xff\xff\xff\xff", 9},
 		{"\x02\x04\x01\x00\x01", 5},
 		{"\x02\x04\x00\x01\x01", 5},

@@ -24,9 +24,9 @@ struct completion_request {
 int completion_request_read(const struct json *object, int64_t now_ms, struct completion_request *completion,
 			    struct api_error *error);
 void completion_request_free(struct completion_request *completion);
-/* An error about such a request that was found after it was read, and names fields of Open Responses: gives them their names
- * here. */
-void completion_rename_param(struct api_error *error);
+/* An error about such a request that was found after it was read, and speaks of fields of Open Responses: makes it speak of
+ * those here. */
+void completion_translate_error(struct api_error *error);
 
 /* --- the answer ----------------------------------------------------------------------------------------------------- */
 

@@ -181,9 +181,11 @@ struct conversation *response_conversation(const struct response *response);
 const struct request_settings *response_settings(const struct response *response);
 /* Its output items: whole once it has ended. Borrowed. */
 const struct item_list *response_output(const struct response *response);
+/* Whether it has not ended yet; a replay of one that has never runs. */
+bool response_runs(const struct response *response);
 /* Makes room for what the user adds: it ends as soon as it can be cut without harm, incomplete with reason "steered"; one that
- * has called functions goes on to its end. -1: it has ended, or is about to. */
-int response_steer(struct response *response);
+ * has called functions goes on to its end. No effect once it is ending. */
+void response_steer(struct response *response);
 /* Stops it: when this returns the upstream connection is closed, or will never be opened; what came is kept; one terminal
  * event follows, later. No effect once it is ending. */
 void response_cancel(struct response *response);

@@ -27,7 +27,7 @@ static void on_waiting_ready(struct cursor *cursor) {
 
 static void refuse(struct exchange *exchange, const struct api_error *error) {
 	struct api_error told = *error;
-	completion_rename_param(&told);
+	completion_translate_error(&told);
 	reply_error(exchange, &told);
 }
 

@@ -241,7 +241,7 @@ static void on_refused(struct cursor *cursor, const struct api_error *error) {
 
 static void on_chunks_refused(struct cursor *cursor, const struct api_error *error) {
 	struct api_error told = *error;
-	completion_rename_param(&told);
+	completion_translate_error(&told);
 	on_refused(cursor, &told);
 }
 

@@ -14,7 +14,8 @@ struct lane {
 	struct stream stream;
 	struct steering steering;
 	bool running;
-	uint32_t waiting;      /* turns of this lane */
+	bool follows;     /* the running turn is one that nobody asked for: the successor of one that was steered */
+	uint32_t waiting; /* turns of this lane */
 	bool continues_latest; /* the running turn's parent is this lane's latest */
 	int64_t turn_started_us;
 	struct turn *latest;                       /* the last finished one; NULL if none */
@@ -80,7 +81,8 @@ static int make_room(struct session *session) {
 	}
 	list_each(node, after, &session->lanes) {
 		if (!is_busy(lane_of(node))) {
-			steering_fail(&lane_of(node)->steering, session, lane_of(node)->tag, "response_not_active");
+			steering_fail(&lane_of(node)->steering, session, lane_of(node)->tag, "response_not_active",
+				      NULL);
 			lane_free(lane_of(node));
 			return 0;
 		}
@@ -205,9 +207,13 @@ static int resume(struct lane *lane, const struct turn_wish *wish, struct api_er
 	return engine_watch(engine, &watch, &lane->stream.cursor, &stream_cursor_sink, &lane->stream, error);
 }
 
-static void fail_steering(struct lane *lane) {
+/* The turn can't be had. Of a successor that began by itself it says all there is to say that its input comes back. */
+static void refuse(struct lane *lane, const struct api_error *error) {
 	if (lane->steering.taken) {
-		steering_fail(&lane->steering, lane->session, lane->tag, "successor_creation_failed");
+		steering_fail(&lane->steering, lane->session, lane->tag, "successor_creation_failed", error->message);
+	}
+	if (!lane->follows || error->code == API_INVALID_KEY) {
+		outlet_refuse(lane->session, lane->tag, error);
 	}
 }
 
@@ -215,15 +221,14 @@ static void fail_steering(struct lane *lane) {
 static void start(struct lane *lane, struct turn_wish *wish) {
 	struct session *session = lane->session;
 	struct api_error error;
+	lane->follows = wish->follows;
 	if (check_start(session, &error)) {
 		request_free(&wish->request);
-		outlet_refuse(session, lane->tag, &error);
-		fail_steering(lane);
+		refuse(lane, &error);
 		return;
 	}
 	if (wish->resume_id[0] ? resume(lane, wish, &error) : create(lane, &wish->request, &error)) {
-		outlet_refuse(session, lane->tag, &error);
-		fail_steering(lane);
+		refuse(lane, &error);
 		return;
 	}
 	stream_open(&lane->stream, session, lane->tag, &sink);
@@ -285,6 +290,7 @@ static int wish_successor(struct lane *lane, const struct response *steered, str
 	}
 	str_copy_cut(wish->request.previous_response_id, sizeof wish->request.previous_response_id,
 		     str_of(response_id(steered)));
+	wish->follows = true;
 	return 0;
 }
 
@@ -310,7 +316,7 @@ static bool follow_steering(struct lane *lane, const struct response *ended, str
 		return true;
 	}
 	steering_fail(steering, lane->session, lane->tag,
-		      can_go_on(ended) ? "successor_creation_failed" : "response_not_active");
+		      can_go_on(ended) ? "successor_creation_failed" : "response_not_active", NULL);
 	return false;
 }
 
@@ -353,8 +359,7 @@ static void on_refused(struct stream *stream, const struct api_error *error) {
 	if (lane->continues_latest) {
 		forget(lane);
 	}
-	outlet_refuse(lane->session, lane->tag, error);
-	fail_steering(lane);
+	refuse(lane, error);
 	become_free(lane);
 	start_next(lane->session);
 }
@@ -406,15 +411,20 @@ static struct lane *find_running(const struct session *session, struct str id) {
 
 void lanes_steer(struct session *session, struct str id, const struct json *input) {
 	struct lane *lane = find_running(session, id);
-	if (!lane) {
-		steering_refuse(session, id, input,
-				find_latest(session, id) ? "response_already_completed" : "response_not_found");
+	struct response *response = lane ? lane->stream.cursor.response : NULL;
+	if (!response || !response_runs(response)) {
+		lane = lane ? lane : find_latest(session, id);
+		const struct steer_refusal refusal = {
+			.response_id = id,
+			.input = input,
+			.code = lane ? "response_already_completed" : "response_not_found",
+		};
+		steering_refuse(session, lane ? lane->tag : "", &refusal);
 		return;
 	}
-	struct response *response = lane->stream.cursor.response;
 	if (lane->steering.taken) {
-		steering_settle(
-			&lane->steering); /* its input has begun to be answered: the client knows the answer's id */
+		/* Its input has begun to be answered: the client knows the answer's id. */
+		steering_settle(&lane->steering);
 	}
 	if (steering_add(&lane->steering, session, lane->tag, response_id(response), input) == 0) {
 		response_steer(response);

@@ -11,6 +11,7 @@ struct turn_wish {
 	struct request request;  /* owned */
 	char resume_id[ID_SIZE]; /* of the response to resume; "": a new one */
 	uint32_t resume_next;    /* the event wanted first */
+	bool follows;            /* nobody asked for it: it follows one that was steered */
 };
 
 #define LANE_TAG_SIZE (STREAM_ID_SIZE + 16)

@@ -20,7 +20,7 @@ static const struct {
 	{"response_already_completed", "The response has ended; send the input with response.create."},
 	{"response_not_active", "The response was stopped or failed; send the input with response.create."},
 	{"too_many_pending_steers", "As much input waits for this response as may."},
-	{"successor_creation_failed", "The response that was to take the input could not be created."},
+	{"successor_creation_failed", "There was no memory for the response that was to take the input."},
 };
 
 static const char *explain(const char *code) {
@@ -107,11 +107,13 @@ static char *print(const struct json *input) {
 	return buf_take_text(&text);
 }
 
-void steering_refuse(struct session *session, struct str response_id, const struct json *input, const char *code) {
-	char *original = print(input);
-	const struct failure failure = {
-		.response_id = response_id, .input = original, .code = code, .message = explain(code)};
-	tell_failed(session, "", &failure);
+void steering_refuse(struct session *session, const char *tag, const struct steer_refusal *refusal) {
+	char *original = print(refusal->input);
+	const struct failure failure = {.response_id = refusal->response_id,
+					.input = original,
+					.code = refusal->code,
+					.message = refusal->message ? refusal->message : explain(refusal->code)};
+	tell_failed(session, tag, &failure);
 	mem_free(original);
 }
 
@@ -163,20 +165,23 @@ static struct steer *read_steer(struct session *session, const struct json *inpu
 int steering_add(struct steering *steering, struct session *session, const char *tag, const char *response_id,
 		 const struct json *input) {
 	struct api_error error;
-	if (steering->count >= STEERING_MAX) {
-		steering_refuse(session, str_of(response_id), input, "too_many_pending_steers");
+	struct steer_refusal refusal = {.response_id = str_of(response_id), .input = input};
+	bool is_same = strcmp(steering->response, response_id) == 0;
+	if (is_same && steering->count >= STEERING_MAX) {
+		refusal.code = "too_many_pending_steers";
+		steering_refuse(session, tag, &refusal);
 		return -1;
 	}
 	struct steer *steer = read_steer(session, input, &error);
 	if (!steer) {
-		char *original = print(input);
-		const struct failure failure = {.response_id = str_of(response_id),
-						.input = original,
-						.code = "invalid_input",
-						.message = error.message};
-		tell_failed(session, tag, &failure);
-		mem_free(original);
+		refusal.code = "invalid_input";
+		refusal.message = error.message;
+		steering_refuse(session, tag, &refusal);
 		return -1;
+	}
+	if (!is_same) {
+		/* The lane has gone on from what these wait for. */
+		steering_fail(steering, session, tag, "response_not_active", NULL);
 	}
 	str_copy_cut(steering->response, sizeof steering->response, str_of(response_id));
 	list_append(&steering->queue, &steer->link);
@@ -231,14 +236,15 @@ void steering_settle(struct steering *steering) {
 	steering_init(steering);
 }
 
-void steering_fail(struct steering *steering, struct session *session, const char *tag, const char *code) {
+void steering_fail(struct steering *steering, struct session *session, const char *tag, const char *code,
+		   const char *why) {
 	list_each(node, after, &steering->queue) {
 		const struct steer *steer = container_of(node, struct steer, link);
 		const struct failure failure = {.id = steer->id,
 						.response_id = str_of(steering->response),
 						.input = steer->original,
 						.code = code,
-						.message = explain(code)};
+						.message = why ? why : explain(code)};
 		tell_failed(session, tag, &failure);
 	}
 	steering_settle(steering);

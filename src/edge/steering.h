@@ -16,11 +16,18 @@ struct steering {
 };
 
 void steering_init(struct steering *steering);
-/* Reads the input, keeps it and says so. -1: it said why not. */
+/* Reads the input, keeps it and says so; what still waits for another response is given back. -1: it said why not. */
 int steering_add(struct steering *steering, struct session *session, const char *tag, const char *response_id,
 		 const struct json *input);
-/* Says that there is nothing to steer. `code` is one of response.steer.failed's. */
-void steering_refuse(struct session *session, struct str response_id, const struct json *input, const char *code);
+/* What is not taken at all. */
+struct steer_refusal {
+	struct str response_id;
+	const struct json *input; /* given back */
+	const char *code;         /* one of response.steer.failed's */
+	const char *message;      /* NULL: the usual one of this code */
+};
+
+void steering_refuse(struct session *session, const char *tag, const struct steer_refusal *refusal);
 /* Whether something waits for a successor of this response. */
 bool steering_waits(const struct steering *steering, struct str response_id);
 /* Puts all that waits before the request's input. -1 when memory is out. */
@@ -30,8 +37,9 @@ void steering_settle(struct steering *steering);
 /* Says of each submission that it waits for the results of these calls. */
 void steering_pend(const struct steering *steering, struct session *session, const char *tag,
 		   const struct item_list *output);
-/* Gives all of it back: there is no successor. */
-void steering_fail(struct steering *steering, struct session *session, const char *tag, const char *code);
+/* Gives all of it back: there is no successor. `why` may be NULL: the usual message of this code. */
+void steering_fail(struct steering *steering, struct session *session, const char *tag, const char *code,
+		   const char *why);
 /* Whether a response waits for the results of functions that it has called. */
 bool steering_needs_results(const struct item_list *output);
 

@@ -275,15 +275,6 @@ static int read_words(const struct field *message, struct item *item) {
 	return 0;
 }
 
-static bool has_words(const struct item *item) {
-	for (size_t i = 0; i < item->part_count; i++) {
-		if (item->parts[i].length > 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* What the assistant said, if it said anything: a message that only calls functions has no words. */
 static int read_answer(const struct field *message, const struct reader *reader, bool calls) {
 	struct field content = field_member(message, "content");
@@ -293,7 +284,7 @@ static int read_answer(const struct field *message, const struct reader *reader,
 	}
 	struct item item = new_item(reader, ITEM_MESSAGE);
 	int result = read_words(message, &item);
-	if (result == 0 && calls && !has_words(&item)) {
+	if (result == 0 && calls && !item_has_text(&item)) {
 		item_free(&item);
 		return 0;
 	}

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "completion_parts.h"
+#include "item_parts.h"
 #include "proto/completion.h"
 #include "settings_parts.h"
 #include "tool_parts.h"
@@ -12,8 +13,7 @@
 #define STOP_MAX 256 /* characters of one */
 #define BIAS_MAX 100
 #define USER_MAX 512
-/* Of Open Responses: a stored response is shown as one of its own. */
-#define STORED_TOKENS_MIN 16
+#define STORED_TOKENS_MIN 16 /* of Open Responses */
 
 struct reader {
 	struct completion_request *completion;
@@ -297,16 +297,34 @@ static int read_member(const struct json *member, struct reader *reader, struct 
 static int set_max_tokens(const struct reader *reader, struct api_error *error) {
 	struct request_settings *settings = settings_of(reader);
 	int64_t newer = reader->max_completion_tokens, older = reader->max_tokens;
-	const char *name = newer ? "max_completion_tokens" : "max_tokens";
 	if (newer && older && newer != older) {
 		return api_error_set(error, API_INVALID_VALUE, "max_tokens",
 				     "max_tokens is the older name of max_completion_tokens; send one of them");
 	}
 	settings->has_max_output_tokens = newer || older;
 	settings->max_output_tokens = newer ? newer : older;
-	if (settings->has_max_output_tokens && settings->store && settings->max_output_tokens < STORED_TOKENS_MIN) {
+	return 0;
+}
+
+/* What is stored is shown as a response of Open Responses, whose bounds are tighter. */
+static int check_stored(const struct reader *reader, struct api_error *error) {
+	const struct request *request = &reader->completion->request;
+	const struct request_settings *settings = &request->settings;
+	const char *name = reader->max_completion_tokens ? "max_completion_tokens" : "max_tokens";
+	if (!settings->store) {
+		return 0;
+	}
+	if (settings->has_max_output_tokens && settings->max_output_tokens < STORED_TOKENS_MIN) {
 		return api_error_set(error, API_INVALID_VALUE, name, "%s must be %d or more with store: true", name,
 				     STORED_TOKENS_MIN);
+	}
+	for (size_t i = 0; i < request->input.count; i++) {
+		const struct item *item = &request->input.items[i];
+		if (item->kind == ITEM_MESSAGE && item->role != ROLE_ASSISTANT && !item_has_text(item)) {
+			return api_error_set(error, API_INVALID_VALUE, "messages",
+					     "messages must not have an empty one of %s with store: true",
+					     item_role_name(item->role));
+		}
 	}
 	return 0;
 }
@@ -337,7 +355,7 @@ static int read_members(const struct json *object, struct reader *reader, struct
 		return field_missing(&messages, "an array of messages");
 	}
 	const struct request_settings *settings = settings_of(reader);
-	if (set_max_tokens(reader, error) != 0 || check_needs(reader, error) != 0 ||
+	if (set_max_tokens(reader, error) != 0 || check_stored(reader, error) != 0 || check_needs(reader, error) != 0 ||
 	    tool_choice_check_form(&settings->tool_choice, TOOL_NESTED, &settings->tools, error) != 0) {
 		return -1;
 	}
@@ -366,10 +384,10 @@ void completion_request_free(struct completion_request *completion) {
 	*completion = (struct completion_request){0};
 }
 
-/* --- names ---------------------------------------------------------------------------------------------------------- */
+/* --- errors --------------------------------------------------------------------------------------------------------- */
 
 /* Items are counted otherwise than messages: of those it can only be said that it is one of them. */
-void completion_rename_param(struct api_error *error) {
+void completion_translate_error(struct api_error *error) {
 	static const struct {
 		const char *begins, *name;
 	} names[] = {
@@ -380,6 +398,12 @@ void completion_rename_param(struct api_error *error) {
 		{"text.verbosity", "verbosity"},
 		{"max_output_tokens", "max_completion_tokens"},
 	};
+	/* The cure that it names is no field here. */
+	if (error->code == API_CONTEXT_TOO_LARGE) {
+		str_copy_cut(error->message, sizeof error->message,
+			     STR("The messages are together larger than the model's context may be; send fewer or "
+				 "shorter ones."));
+	}
 	for (size_t i = 0; i < COUNT(names); i++) {
 		if (str_starts(str_of(error->param), names[i].begins)) {
 			str_copy_cut(error->param, sizeof error->param, str_of(names[i].name));

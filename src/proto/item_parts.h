@@ -29,6 +29,9 @@ enum part_kind item_part_kind(enum item_role role);
 /* The value of a `call_id`. */
 int item_read_call_id(const struct field *id, struct item *item);
 
+/* Whether any of its parts says something. */
+bool item_has_text(const struct item *item);
+
 /* Where a part may stand. */
 enum part_place {
 	PLACE_USER = 1,        /* a message of the user */

@@ -118,7 +118,7 @@ static int read_phase(const struct field *object, struct item *item) {
 	return 0;
 }
 
-static bool has_text(const struct item *item) {
+bool item_has_text(const struct item *item) {
 	for (size_t i = 0; i < item->part_count; i++) {
 		if (item->parts[i].length > 0) {
 			return true;
@@ -146,7 +146,7 @@ static int read_content(const struct field *object, const struct reader *reader)
 		return field_wrong_type(&content, "a string or an array of parts");
 	}
 	/* An answer may have been stopped before its first word; to say nothing oneself is a mistake. */
-	if (result == 0 && !reader->stored && item->role != ROLE_ASSISTANT && !has_text(item)) {
+	if (result == 0 && !reader->stored && item->role != ROLE_ASSISTANT && !item_has_text(item)) {
 		return api_error_set(content.error, API_INVALID_VALUE, content.path,
 				     "%s is empty; send the message's text", content.path);
 	}

@@ -50,7 +50,7 @@ int response_completion_failure(const struct response *response, struct api_erro
 	if (response_failure(response, error) != 0 && completion_failure(&view, error) != 0) {
 		return -1;
 	}
-	completion_rename_param(error);
+	completion_translate_error(error);
 	return 0;
 }
 

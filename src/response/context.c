@@ -21,7 +21,8 @@ struct walk {
 	struct context *context;
 	const struct context_source *source;
 	struct api_error *error;
-	struct chat_message *assistant; /* the message that the model's next calls belong to; NULL: none yet */
+	struct chat_message *assistant; /* the message that the model's next items belong to; NULL: none yet */
+	struct chat_message *caller;    /* the message behind which results of its calls may stand; NULL: none */
 	struct str thought;             /* of the model, for its next message */
 	const struct item *last_user;   /* reasoning from before it is of no use any more */
 	bool past_last_user;
@@ -94,6 +95,7 @@ static struct chat_message *add_message(struct walk *walk, const char *role) {
 	/* A thought that came to nothing is not shown. */
 	message->reasoning = walk->assistant ? walk->thought : STR_NONE;
 	walk->thought = STR_NONE;
+	walk->caller = strcmp(role, "tool") == 0 ? walk->caller : NULL;
 	return message;
 }
 
@@ -220,6 +222,7 @@ static int add_call(struct walk *walk, const struct item *item) {
 	walk->context->calls[walk->context->call_count++] =
 		(struct chat_call){item->call_id, item->name, {arguments->text, arguments->length}};
 	message->call_count++;
+	walk->caller = message;
 	return 0;
 }
 
@@ -321,14 +324,54 @@ static int add_item(struct walk *walk, const struct item *item, const struct pla
 	return 0;
 }
 
-static int add_list(struct walk *walk, const struct item_list *list, bool is_input) {
-	for (size_t i = 0; i < list->count; i++) {
-		const struct place place = {.is_input = is_input, .index = i};
-		if (add_item(walk, &list->items[i], &place)) {
-			return -1;
+static bool has_called(const struct chat_message *message, const char *call_id) {
+	for (size_t i = 0; message && i < message->call_count; i++) {
+		if (strcmp(message->calls[i].id, call_id) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Whether it would stand between calls and their results. */
+static bool interrupts(const struct walk *walk, const struct item *item) {
+	return walk->caller &&
+	       (item->kind == ITEM_COMPACTION || (item->kind == ITEM_MESSAGE && item->role != ROLE_ASSISTANT));
+}
+
+/* A user may speak before the results of calls come; to a model they have to come first. `early` gets those that are
+ * added here. */
+static int add_results(struct walk *walk, const struct item_list *list, struct place from, bool *early) {
+	for (struct place place = from; place.index < list->count; place.index++) {
+		const struct item *item = &list->items[place.index];
+		bool fits = item->kind == ITEM_FUNCTION_CALL_OUTPUT && has_called(walk->caller, item->call_id);
+		if (fits && !early[place.index]) {
+			early[place.index] = true;
+			if (add_output(walk, item, &place)) {
+				return -1;
+			}
 		}
 	}
 	return 0;
+}
+
+static int add_list(struct walk *walk, const struct item_list *list, bool is_input) {
+	bool *early = mem_zarray(list->count + 1, sizeof *early);
+	int result = early ? 0 : no_memory(walk);
+	struct place place = {.is_input = is_input};
+	for (; result == 0 && place.index < list->count; place.index++) {
+		const struct item *item = &list->items[place.index];
+		if (early[place.index]) {
+			continue;
+		}
+		if (interrupts(walk, item) && add_results(walk, list, place, early)) {
+			result = -1;
+		} else {
+			result = add_item(walk, item, &place);
+		}
+	}
+	mem_free(early);
+	return result;
 }
 
 /* --- turns ---------------------------------------------------------------------------------------------------------- */

@@ -284,15 +284,13 @@ static bool stop_early(struct response *response, enum response_status status, c
 	return true;
 }
 
-int response_steer(struct response *response) {
-	if (response->replayed || response->state >= STATE_COMMITTING) {
-		return -1;
+void response_steer(struct response *response) {
+	if (response->stopped || response->output.call_count > 0) {
+		return;
 	}
-	bool has_called = response->output.call_count > 0;
-	if (!stop_early(response, RESPONSE_INCOMPLETE, "steered") && !has_called) {
+	if (!stop_early(response, RESPONSE_INCOMPLETE, "steered")) {
 		response_stop(response, RESPONSE_INCOMPLETE, "steered");
 	}
-	return 0;
 }
 
 void response_cancel(struct response *response) {

@@ -167,6 +167,10 @@ bool response_ended(const struct response *response) {
 	return response->state > STATE_COMMITTING;
 }
 
+bool response_runs(const struct response *response) {
+	return !response->replayed && !response_ended(response);
+}
+
 int response_failure(const struct response *response, struct api_error *error) {
 	if (response->state != STATE_FAILED) {
 		return -1;

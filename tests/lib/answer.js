@@ -1,11 +1,15 @@
-// One answer of the fake upstream: its text is known beforehand, and leaves as the schedule orders.
+// One answer of the fake upstream: its text is known beforehand, and leaves as the schedule orders. Its text is all that it
+// says: words, reasoning, and the arguments of function calls, one behind the other.
 
 const turn = () => new Promise(setImmediate);
 
 export class Answer {
-	/** `tokens`: its text in pieces; `dice`: where a torn write breaks. */
-	constructor({ number, question, tokens, store, dice }) {
-		Object.assign(this, { number, question, tokens, store, dice });
+	/**
+	 * `tokens`: its text in pieces; `kinds`: what each of them is: text, think, call (a function call begins), more of its
+	 * arguments; `dice`: where a torn write breaks.
+	 */
+	constructor({ number, question, tokens, kinds, store, dice }) {
+		Object.assign(this, { number, question, tokens, kinds, store, dice });
 		this.ends = []; // where in the text each token ends
 		tokens.reduce((end, token) => (this.ends.push(end + token.length), end + token.length), 0);
 		this.orders = [];
@@ -52,13 +56,29 @@ export class Answer {
 		}
 	}
 
+	/** What one chunk says for a token. */
+	#delta(at) {
+		const token = this.tokens[at];
+		const index = this.kinds.slice(0, at + 1).filter((kind) => kind === 'call').length - 1;
+		switch (this.kinds[at]) {
+			case 'think':
+				return { reasoning_content: token };
+			case 'call':
+				return { tool_calls: [{ index, id: `call_${index}`, type: 'function', function: { name: 'f', arguments: token } }] };
+			case 'more':
+				return { tool_calls: [{ index, function: { arguments: token } }] };
+			default:
+				return { content: token };
+		}
+	}
+
 	#order(order) {
 		this.orders.push(order);
 		this.wake?.();
 	}
 
 	async #say(x, upTo, style) {
-		const events = this.tokens.slice(this.said, upTo).map((token) => x.event({ content: token }));
+		const events = this.tokens.slice(this.said, upTo).map((_, at) => x.event(this.#delta(this.said + at)));
 		const writes = style === 'together' ? [Buffer.from(events.join(''))] : events.map((event) => Buffer.from(event));
 		for (const bytes of writes) {
 			await this.#write(x, bytes, style === 'torn');

@@ -137,6 +137,10 @@ function checkUsage(usage, where) {
 	assert.ok(Number.isInteger(usage.output_tokens_details?.reasoning_tokens), `${where}: usage.output_tokens_details`);
 }
 
+/** All that a model said, of whatever kind, one item behind the other. */
+export const streamedText = (response) =>
+	response.output.map((item) => item.arguments ?? item.content.map(wordsOf).join('')).join('');
+
 /** What an item goes through, as a text: each event that names it, in order. */
 const framed = (body) => ` response\\.content_part\\.added${body} response\\.content_part\\.done`;
 const told = (name, beside = '') => `( ${name}\\.delta${beside})* ${name}\\.done`;

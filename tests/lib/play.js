@@ -1,6 +1,7 @@
 // Carries out one schedule: every client of it is in this process.
 import assert from 'node:assert/strict';
 import { Answer } from './answer.js';
+import { streamedText } from './check.js';
 import { random } from './random.js';
 import { Device, Reading, Stream } from './reader.js';
 import { within } from './server.js';
@@ -166,7 +167,8 @@ export class Play {
 		const { first } = answer;
 		if (how === 'ws unnamed') {
 			if (first && !first.over && first.device instanceof Device && !first.device.waits(first)) {
-				answer.cancelled = true;
+				// If this one has ended and the news is still on the way, it is the next in the lane that is stopped.
+				first.device.lanes.get(first.lane).forEach((reading) => (reading.answer.cancelled = true));
 				first.device.send({ type: 'response.cancel' }, first.lane);
 			}
 			return;
@@ -204,7 +206,7 @@ export class Play {
 		const atLeast = answer.epoch === epoch ? answer.seen : 0;
 		const { status, body } = await this.#json(`/v1/responses/${answer.id}`);
 		assert.equal(status, 200, `answer ${number} is there: ${JSON.stringify(body)}`);
-		const text = body.output[0]?.content[0]?.text ?? '';
+		const text = streamedText(body);
 		assert.ok(answer.text().startsWith(text), `answer ${number} is read as it was said`);
 		assert.ok(text.length >= atLeast, `answer ${number} has ${text.length} characters, and a reader has ${atLeast}`);
 	}

@@ -45,7 +45,7 @@ export class Reading {
 			answer.id ??= event.response.id;
 			answer.conversation ??= event.response.conversation?.id;
 		}
-		if (event.type === 'response.output_text.delta' && this.offset !== undefined) {
+		if (event.delta !== undefined && this.offset !== undefined) {
 			this.offset += event.delta.length;
 		}
 		if (this.offset !== undefined && !answer.offsets.has(event.sequence_number)) {

@@ -17,16 +17,30 @@ function tokens(dice) {
 	return Array.from({ length: count }, () => (large ? word().repeat(2000) : word()));
 }
 
-function answers(dice) {
-	return Array.from({ length: dice.integer(1, 4) }, (_, number) => ({
+/** What each of the tokens is. Every other answer is plain text; the others are of several items. */
+function kinds(dice, count) {
+	const list = [];
+	const plain = dice.integer(1, 2) === 1;
+	while (list.length < count) {
+		const kind = plain ? 'text' : dice.pick(['text', 'text', 'think', 'call']);
+		const rest = Array(dice.integer(0, 12)).fill(kind === 'call' ? 'more' : kind);
+		list.push(kind, ...rest);
+	}
+	return list.slice(0, count);
+}
+
+function answer(dice, number) {
+	const text = tokens(dice);
+	return {
 		number,
-		tokens: tokens(dice),
+		tokens: text,
+		kinds: kinds(dice, text.length),
 		store: dice.integer(1, 8) > 1,
 		parent: number > 0 && dice.integer(1, 2) === 1 ? dice.integer(0, number - 1) : undefined,
 		how: dice.pick(['ws', 'ws', 'ws', 'sse', 'post']),
 		device: dice.integer(0, 3),
 		lane: dice.pick(LANES),
-	}));
+	};
 }
 
 const reading = (dice) => dice.integer(0, 9);
@@ -73,7 +87,8 @@ function draw(dice, kinds, asked) {
 /** The schedule of a seed: { seed, kills, answers, steps }. `kills`: whether the server may be killed and restarted. */
 export function schedule(seed, { kills = false } = {}) {
 	const dice = random('schedule', seed);
-	const plan = { seed, kills, answers: answers(dice), steps: [] };
+	const list = Array.from({ length: dice.integer(1, 4) }, (_, number) => answer(dice, number));
+	const plan = { seed, kills, answers: list, steps: [] };
 	const left = plan.answers.map(({ number }) => number);
 	for (let count = dice.integer(10, 60); count > 0; count--) {
 		const asked = plan.answers.length - left.length;
@@ -92,8 +107,8 @@ export function schedule(seed, { kills = false } = {}) {
 /** The steps as text, one a line. */
 export function describe({ answers: list, steps }) {
 	const asked = list.map(
-		({ number, tokens: text, store, parent, how, device, lane }) =>
-			`answer ${number}: ${text.length} tokens, ${text.join('').length} characters, ${how}${how === 'ws' ? ` on device ${device}, lane '${lane}'` : ''}` +
+		({ number, tokens: text, kinds: of, store, parent, how, device, lane }) =>
+			`answer ${number}: ${text.length} tokens (${[...new Set(of)]}), ${text.join('').length} characters, ${how}${how === 'ws' ? ` on device ${device}, lane '${lane}'` : ''}` +
 			`${store ? '' : ', not stored'}${parent === undefined ? '' : `, behind answer ${parent}`}`,
 	);
 	const told = steps.map(({ do: kind, ...rest }, at) => `${at}: ${kind} ${JSON.stringify(rest)}`);

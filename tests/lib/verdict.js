@@ -1,9 +1,9 @@
 // What must hold of every schedule when it is over, whatever happened in it.
 import assert from 'node:assert/strict';
-import { checkResponse, checkStream, isTerminal, outputText } from './check.js';
+import { checkResponse, checkStream, isTerminal, streamedText } from './check.js';
 import { parseStream } from './reader.js';
+import { messageText } from './upstream.js';
 
-const DELTA = 'response.output_text.delta';
 /** What a reader may be refused with, and when. */
 const REFUSALS = {
 	server_draining: ({ world }) => world.drains > 0,
@@ -11,7 +11,8 @@ const REFUSALS = {
 	response_not_found: ({ reading }) => !reading.answer.store && reading !== reading.answer.first,
 };
 
-const isClosing = ({ type }) => type !== DELTA && !type.endsWith('.added');
+/** An item is closed when the next one opens, or at the end. */
+const isOpening = ({ type }) => type.endsWith('.delta') || type.endsWith('.added');
 
 /**
  * The events of a response that a killed server left, up to the last that was stored; those behind were made when it was
@@ -22,8 +23,7 @@ function storedEvents(log, killed) {
 	if (!killed || details?.reason !== 'server_restart') {
 		return log.length;
 	}
-	const closing = log.findIndex((event, at) => at >= 2 && isClosing(event));
-	return closing;
+	return Math.max(2, log.findLastIndex(isOpening) + 1);
 }
 
 async function read(play, path) {
@@ -51,7 +51,7 @@ function checkStatus(play, answer, response) {
 	const allowed = [ends[answer.finish], answer.cancelled && 'cancelled', restarted && 'server_restart'];
 	assert.ok(allowed.includes(end), `it ended as ${end}; it may as ${allowed.filter(Boolean)}`);
 	if (end === 'completed' || end === 'max_output_tokens' || end === 'upstream_cut') {
-		assert.equal(outputText(response), answer.text(answer.said), 'the whole text');
+		assert.equal(streamedText(response), answer.text(answer.said), 'the whole text');
 	}
 }
 
@@ -91,7 +91,7 @@ function checkSeen(answer, readings) {
 		seen.set(event.sequence_number, event);
 	}
 	if (readings.some(({ from }) => from === 0)) {
-		const deltas = [...seen.values()].filter(({ type }) => type === DELTA);
+		const deltas = [...seen.values()].filter(({ delta }) => delta !== undefined);
 		const told = deltas.sort((a, b) => a.sequence_number - b.sequence_number).map(({ delta }) => delta);
 		assert.ok(answer.text().startsWith(told.join('')), 'what was seen was said');
 	}
@@ -108,7 +108,8 @@ function lossWindow(answer, stored) {
 
 async function checkStored(play, answer, tally) {
 	const log = await replay(play, answer.id);
-	const { response, text } = checkStream(log);
+	const { response } = checkStream(log);
+	const text = streamedText(response);
 	const killed = play.killed && answer.epoch < play.world.epoch;
 	const stored = storedEvents(log, killed);
 	const readings = play.readings.filter((reading) => reading.answer === answer);
@@ -152,14 +153,41 @@ async function checkUnstored(play, answer, tally) {
 	checkSeen(answer, own);
 	tally.events += own.reduce((sum, reading) => sum + reading.events.length, 0);
 	if (first?.ended) {
-		const { response, text } = checkStream(log);
+		const { response } = checkStream(log);
 		checkStatus(play, answer, response);
-		assert.ok(answer.text().startsWith(text), 'its text is what was said');
+		assert.ok(answer.text().startsWith(streamedText(response)), 'its text is what was said');
 	}
 	if (answer.id) {
 		assert.equal((await read(play, `/v1/responses/${answer.id}`)).status, 404, 'nothing is kept');
 	}
 }
+
+/** Every item of a conversation, page by page. */
+async function listItems(play, conversation) {
+	const items = [];
+	for (let more = true; more; ) {
+		const after = items.length ? `&after=${items.at(-1).id}` : '';
+		const { body } = await read(play, `/v1/conversations/${conversation}/items?limit=1000${after}`);
+		items.push(...body.data);
+		more = body.has_more;
+	}
+	return items;
+}
+
+/** What a model is shown of an earlier answer: its words, and the calls that were made whole. */
+function shownOf(output) {
+	const messages = output.filter(({ type }) => type === 'message');
+	const calls = output.filter(({ type, status }) => type === 'function_call' && status === 'completed');
+	const content = messages.flatMap((item) => item.content.map((part) => part.text)).join('');
+	const shown = { role: 'assistant', content, calls: calls.map(({ call_id, arguments: args }) => [call_id, args]) };
+	return messages.length + calls.length > 0 ? [shown] : [];
+}
+
+const asShown = ({ role, tool_calls: calls = [], ...message }) => ({
+	role,
+	content: messageText(message),
+	calls: calls.map((call) => [call.id, call.function.arguments]),
+});
 
 /** What the model was shown, and what the conversation's list of messages has: the turns up to this one. */
 async function checkConversation(play, { answer, response }, judged) {
@@ -168,28 +196,28 @@ async function checkConversation(play, { answer, response }, judged) {
 		path.unshift(one);
 	}
 	const outputs = path.map((one) => judged.get(one)?.response.output ?? []);
-	const texts = outputs.map((items) => items.map((item) => item.content[0].text));
-	const told = path.flatMap(({ question }, at) => (at === path.length - 1 ? [question] : [question, ...texts[at]]));
+	const asked = (question) => ({ role: 'user', content: question, calls: [] });
+	const told = path.flatMap(({ question }, at) => [asked(question), ...(at === path.length - 1 ? [] : shownOf(outputs[at]))]);
 	for (const x of answer.exchanges) {
-		assert.deepEqual(x.messages.map(({ content }) => content), told, `what the model was shown for answer ${answer.number}`);
+		assert.deepEqual(x.messages.map(asShown), told, `what the model was shown for answer ${answer.number}`);
 	}
-	const { body } = await read(play, `/v1/conversations/${response.conversation.id}/items?limit=1000`);
-	const questions = body.data.filter(({ role }) => role === 'user').map((item) => item.content[0].text);
+	const data = await listItems(play, response.conversation.id);
+	const questions = data.filter(({ role }) => role === 'user').map((item) => item.content[0].text);
 	if (questions.at(-1) !== answer.question) {
 		return; // another branch is the latest
 	}
 	assert.deepEqual(questions, path.map(({ question }) => question), 'the questions of the conversation');
 	const listed = path.flatMap((one, at) => outputs[at].map((item) => ({ ...item, 'sluice:response_id': one.id })));
-	assert.deepEqual(body.data.filter(({ role }) => role === 'assistant'), listed, 'the answers of the conversation');
+	assert.deepEqual(data.filter(({ role }) => role !== 'user'), listed, 'the answers of the conversation');
 }
 
 /** Responses whose clients never learned their ids have ended too. */
 async function checkOrphans(play) {
 	const { body } = await read(play, '/v1/conversations?limit=100');
 	for (const { last_response_id: id } of body.data) {
-		const { response, text } = checkStream(await replay(play, id));
+		const { response } = checkStream(await replay(play, id));
 		const answer = play.answers[Number(response.metadata.answer)];
-		assert.ok(answer.text().startsWith(text), `${id}: its text is what was said`);
+		assert.ok(answer.text().startsWith(streamedText(response)), `${id}: its text is what was said`);
 	}
 }
 

@@ -5,7 +5,7 @@ import { checkError } from '../lib/check.js';
 import { canary } from '../lib/random.js';
 import { openai } from '../lib/sdk.js';
 import { startServer } from '../lib/server.js';
-import { setup } from '../lib/setup.js';
+import { eventually, setup } from '../lib/setup.js';
 import { test } from '../lib/test.js';
 import { gate, reply, startUpstream } from '../lib/upstream.js';
 
@@ -99,7 +99,7 @@ test('a stream gives its pieces as they come, its reason, and its cost when that
 test('deltas are padded when that is asked for', async () => {
 	const chunks = await chunksOf('padded', { stream_options: { include_obfuscation: true } });
 	const padded = chunks.filter(({ obfuscation }) => obfuscation);
-	assert.deepEqual(padded.map(({ choices }) => choices[0].delta.content), ['You ', 'said: ', 'padded']);
+	assert.equal(padded.map(({ choices }) => choices[0].delta.content).join(''), 'You said: padded');
 	assert.ok(padded.every((chunk) => JSON.stringify(chunk).length % 32 === 0));
 });
 
@@ -240,7 +240,10 @@ test('allowed_tools restricts what the model is shown; a function can be forced'
 	const tools = [weather, other];
 	const allowed = { mode: 'required', tools: [{ type: 'function', function: { name: 'weather' } }] };
 	stage.upstream.on('restricted', sends([call(0, 'call_c', '{}')], 'tool_calls'));
-	await ask('restricted', { tools, tool_choice: { type: 'allowed_tools', allowed_tools: allowed } });
+	const choice = { type: 'allowed_tools', allowed_tools: allowed };
+	await ask('restricted', { tools, tool_choice: choice });
+	const [, first] = deltas(await chunksOf('restricted', { tools, tool_choice: choice }));
+	assert.equal(first.tool_calls[0].id, 'call_c', 'a call may be the first that is said');
 	const { body } = stage.upstream.asked('restricted')[0];
 	assert.deepEqual([body.tools, body.tool_choice], [[weather], 'required']);
 	const forced = { type: 'function', function: { name: 'weather' } };
@@ -315,6 +318,10 @@ test('what fails before a word is an HTTP error, for a stream too; what fails la
 		assert.equal(error.code, 'upstream_rejected');
 		assert.match(error.message, /not to my liking/);
 	}
+	const tooLarge = { message: 'maximum context length is 9', code: 'context_length_exceeded' };
+	stage.upstream.on('far too large', reply.fails(400, tooLarge));
+	const large = await failure(ask('far too large'));
+	assert.deepEqual([large.status, large.code, large.param], [400, 'context_length_exceeded', 'messages']);
 	stage.upstream.on('fails later', async (x) => {
 		await x.say('Some ');
 		await x.say('words');
@@ -378,6 +385,81 @@ test('a client that leaves stops the model, streamed and not', async () => {
 	abort.abort();
 	await waiting;
 	await asked.hungUp();
+});
+
+test('what this model alone cannot do is refused by the name that the field has here', async (t) => {
+	const server = await startServer({
+		upstream: stage.upstream,
+		settings: { upstream: { images: 'no', tools: 'no', reasoning: 'no' }, limits: { heartbeat_interval: '200ms' } },
+	});
+	t.after(async () => {
+		await server.stop();
+		await server.remove();
+	});
+	const key = await server.createKey('ada');
+	const image = [{ type: 'image_url', image_url: { url: 'https://images.test/a.png' } }];
+	for (const [param, body] of [
+		['messages', { messages: [user(image)] }],
+		['tools', { tools: [weather] }],
+		['reasoning_effort', { reasoning_effort: 'high' }],
+	]) {
+		for (const stream of [false, true]) {
+			const asking = { model: 'fake', messages: [user('of this model')], ...body, stream };
+			const error = await failure(openai(server, key).chat.completions.create(asking));
+			assert.deepEqual([error.status, error.code, error.param], [400, 'unsupported_parameter', param]);
+		}
+	}
+	assert.equal(stage.upstream.asked('of this model').length, 0);
+
+	// Silence is broken by comments; what fails behind one is an error in the stream.
+	const held = gate();
+	stage.upstream.on('silent, then failed', async (x) => {
+		await held.passed;
+		await reply.fails(400)(x);
+	});
+	const body = { messages: [user('silent, then failed')], stream: true };
+	const answer = await server.fetch('/v1/chat/completions', { key, body });
+	assert.equal(answer.status, 200);
+	let text = '';
+	for await (const piece of answer.body.pipeThrough(new TextDecoderStream())) {
+		text += piece;
+		if (text.includes(': heartbeat\n\n')) {
+			held.open();
+		}
+	}
+	const lines = text.split('\n\n').filter((line) => line && line !== ': heartbeat');
+	assert.equal(lines.length, 2, text);
+	checkError(JSON.parse(lines[0].slice('data: '.length)), { code: 'upstream_rejected' });
+	assert.equal(lines[1], 'data: [DONE]');
+});
+
+test('a stored answer that is cancelled is an error, streamed and not', async () => {
+	stage.upstream.on('cancelled from elsewhere', reply.stalls('Some words'));
+	const cancel = (id) => stage.fetch(`/v1/responses/${id}/cancel`, { method: 'POST' });
+	const cancelled = new Set();
+	const broken = await failure(
+		(async () => {
+			for await (const chunk of await ask('cancelled from elsewhere', { store: true, stream: true })) {
+				const id = chunk.id.replace('chatcmpl-', 'resp_');
+				if (chunk.choices[0].delta.content) {
+					cancelled.add(id);
+					assert.equal((await cancel(id)).status, 200);
+				}
+			}
+		})(),
+	);
+	assert.equal(broken.code, 'response_not_active');
+	const waiting = failure(ask('cancelled from elsewhere', { store: true }));
+	const read = async (target) => (await (await stage.fetch(target)).json()).data;
+	const newest = async () => {
+		const [{ id }] = await read('/v1/conversations?limit=1');
+		return (await read(`/v1/conversations/${id}/items`))[0]['sluice:response_id'];
+	};
+	const id = await eventually(newest, (found) => !cancelled.has(found));
+	assert.equal((await cancel(id)).status, 200);
+	const error = await waiting;
+	assert.deepEqual([error.status, error.code], [409, 'response_not_active']);
+	assert.equal(error.headers.get('x-should-retry'), 'false');
 });
 
 test('a repeated request with store: true gets the first answer, in either form', async () => {

@@ -59,9 +59,6 @@ const thinks =
 		await reply.says(text)(x);
 	};
 
-/** A test of what is about to come. */
-const later = (name, body) => test(name, { todo: 'not built yet' }, body);
-
 const asked = (text) => stage.upstream.asked(text);
 const all = async (iterable) => {
 	const list = [];
@@ -195,7 +192,7 @@ test('openai: models are listed and described', async () => {
 	await assert.rejects(client.models.retrieve('no-such-model'), { status: 404, code: 'model_not_found' });
 });
 
-later('openai: Chat Completions, whole and streamed, with a function', async () => {
+test('openai: Chat Completions, whole and streamed, with a function', async () => {
 	const messages = [
 		{ role: 'system', content: 'Be brief.' },
 		{ role: 'user', content: 'chat as of old' },
@@ -319,7 +316,7 @@ test('ai with open-responses: reasoning comes as reasoning', async () => {
 	assert.deepEqual([reasoningText, text], ['so it is', 'Yes.']);
 });
 
-later('ai with openai-compatible, which knows only Chat Completions: text, stream and tool', async () => {
+test('ai with openai-compatible, which knows only Chat Completions: text, stream and tool', async () => {
 	assert.equal((await generateText({ model: old, prompt: 'old text' })).text, 'You said: old text');
 	const stream = streamText({ model: old, prompt: 'old stream' });
 	assert.equal((await all(stream.textStream)).join(''), 'You said: old stream');

@@ -101,9 +101,9 @@ async function streamsOntoAFullDisk(stage, { words = ['one ', 'two ', 'three'] }
 	const client = await stage.chat();
 	const turn = client.begin({ input: 'onto a full disk' });
 	const { id } = await turn.created;
+	const commits = await stage.metric('sluice_store_commits_total');
 	gates[0].open();
 	await saw(client, words[0]);
-	const commits = await stage.metric('sluice_store_commits_total');
 	await eventually(() => stage.metric('sluice_store_commits_total'), (count) => count > commits);
 	await stage.fill();
 	return { gates, client, turn, id };

@@ -133,6 +133,44 @@ const CASES = {
 		events: ['item+0 item+1 args0 args1 args0 args1 args.0 item-0 args.1 item-1'],
 		output: [called('call_a', 'look', '{"a":1}'), called('call_b', 'listen', '{"b":2}')],
 	},
+	'all of it from a server that does not stream': {
+		tools: TOOLS,
+		steps: [
+			(x) =>
+				x.json(200, {
+					id: x.id,
+					object: 'chat.completion',
+					created: 1790000000,
+					model: 'fake',
+					choices: [
+						{
+							index: 0,
+							finish_reason: 'tool_calls',
+							logprobs: { content: LOGPROBS },
+							message: {
+								role: 'assistant',
+								reasoning_content: 'Hm.',
+								content: 'Yes!',
+								annotations: [{ type: 'url_citation', url_citation: CITATION }],
+								tool_calls: ['look', 'listen'].map((name) => ({
+									id: `call_${name}`,
+									type: 'function',
+									function: { name, arguments: '{}' },
+								})),
+							},
+						},
+					],
+					usage: { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 },
+				}),
+		],
+		events: [item(0, told('thought', 0)), item(1, 'part+1 text1 note1 text.1 part-1'), 'item+2 args2 item+3 args3 args.2 item-2 args.3 item-3'],
+		output: [
+			reasoning('Hm.'),
+			message('completed', text('Yes!', { logprobs: LOGPROBS, annotations: [{ type: 'url_citation', ...CITATION }] })),
+			called('call_look', 'look', '{}'),
+			called('call_listen', 'listen', '{}'),
+		],
+	},
 	'several calls in one chunk': {
 		tools: TOOLS,
 		finish: 'tool_calls',
@@ -280,6 +318,28 @@ const CASES = {
 		steps: [call(0, 'call_a', 'look', '{}'), call(1, 'call_b', 'look', '{}'), call(2, 'call_c', 'look', '{}'), say('late')],
 		events: ['item+0 args0 item+1 args1 args.0 item-0 args.1 item-1'],
 		output: [called('call_a', 'look', '{}'), called('call_b', 'look', '{}')],
+		reason: 'max_tool_calls',
+		usage: null,
+	},
+	'more calls than max_tool_calls in one chunk': {
+		tools: TOOLS,
+		request: { max_tool_calls: 1 },
+		steps: [
+			(x) =>
+				x.write(
+					x.event({
+						content: 'Both. ',
+						tool_calls: ['look', 'listen'].map((name, index) => ({
+							index,
+							id: `call_${name}`,
+							type: 'function',
+							function: { name, arguments: '{}' },
+						})),
+					}),
+				),
+		],
+		events: [item(0, told('text', 0)), 'item+1 args1 args.1 item-1'],
+		output: [message('completed', text('Both. ')), called('call_look', 'look', '{}')],
 		reason: 'max_tool_calls',
 		usage: null,
 	},
@@ -670,21 +730,24 @@ test('a kill with several items open leaves what was streamed of each, and it ca
 	const fetch = (target, rest) => server.fetch(target, { key, ...rest });
 	/** Resolves when a checkpoint has all events so far. */
 	const kept = ({ events }) => server.logged((line) => line.event === 'checkpoint kept' && line.events >= events.length);
-	const halves = [gate(), gate()];
+	const pauses = [gate(), gate(), gate()];
 	upstream.on(
 		'killed',
 		reply.does([
 			think('Let me '),
-			() => halves[0].passed,
+			() => pauses[0].passed,
 			think('see. '),
 			(x) => x.sayWith('I ', [token('I ')]),
 			call(0, 'call_a', 'look', '{"whole":'),
 			call(1, 'call_b', 'listen', '{"ha'),
-			() => halves[1].passed,
+			() => pauses[1].passed,
 			more(0, '1}'),
 			more(1, 'lf":'),
 			(x) => x.sayWith('go ', [token('go ', -2)]),
 			(x) => x.annotate(CITATION),
+			() => pauses[2].passed,
+			(x) => x.sayWith('on', [token('on', -3)]),
+			(x) => x.annotate({ ...CITATION, title: 'B' }),
 			refuse('No'),
 			(x) => x.closed,
 		]),
@@ -694,10 +757,13 @@ test('a kill with several items open leaves what was streamed of each, and it ca
 	const { id } = await turn.created;
 	await before.type('response.reasoning.delta');
 	await kept(before);
-	halves[0].open();
+	pauses[0].open();
 	await before.wait(({ type, output_index }) => type === 'response.function_call_arguments.delta' && output_index === 3);
 	await kept(before);
-	halves[1].open();
+	pauses[1].open();
+	await before.type('response.output_text.annotation.added');
+	await kept(before);
+	pauses[2].open();
 	await before.type('response.refusal.delta');
 	await kept(before);
 	await server.kill();
@@ -717,7 +783,13 @@ test('a kill with several items open leaves what was streamed of each, and it ca
 		called('call_b', 'listen', '{"half":', 'incomplete'),
 		message(
 			'incomplete',
-			text('go ', { annotations: [{ type: 'url_citation', ...CITATION }], logprobs: [token('go ', -2)] }),
+			text('go on', {
+				annotations: [
+					{ type: 'url_citation', ...CITATION },
+					{ type: 'url_citation', ...CITATION, title: 'B' },
+				],
+				logprobs: [token('go ', -2), token('on', -3)],
+			}),
 			refusal('No'),
 		),
 	]);
@@ -726,7 +798,7 @@ test('a kill with several items open leaves what was streamed of each, and it ca
 	await chat.turn({ input: 'go on', previous_response_id: id });
 	assert.deepEqual(shown(upstream.asked('go on')[0]), [
 		{ role: 'user', content: 'killed' },
-		{ role: 'assistant', content: 'I go No' },
+		{ role: 'assistant', content: 'I go onNo' },
 		{ role: 'user', content: 'go on' },
 	]);
 	await chat.close();

@@ -376,6 +376,8 @@ static void test_no_request(void **state) {
 	(void)state;
 	assert_refused(&(struct refused){"7", API_INVALID_TYPE, ""}, "%s");
 	assert_refused(&(struct refused){"{'model':'m'}", API_MISSING_FIELD, "messages"}, "%s");
+	assert_refused(&(struct refused){"'content':''", API_INVALID_VALUE, "messages"},
+		       "{'store':true,'messages':[{'role':'system',%s}]}");
 }
 
 static void test_as_many_parts_as_can_be_stored(void **state) {
@@ -446,9 +448,16 @@ static void test_names_of_later_errors(void **state) {
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct api_error error;
 		api_error_set(&error, API_UNSUPPORTED, cases[i].param, "m");
-		completion_rename_param(&error);
+		completion_translate_error(&error);
 		assert_string_equal(error.param, cases[i].told);
+		assert_string_equal(error.message, "m");
 	}
+	struct api_error error;
+	api_error_set(&error, API_CONTEXT_TOO_LARGE, "input", "Send truncation \"auto\".");
+	completion_translate_error(&error);
+	assert_api_error(
+		&error, API_CONTEXT_TOO_LARGE, "messages",
+		"The messages are together larger than the model's context may be; send fewer or shorter ones.");
 }
 
 int main(void) {

@@ -779,7 +779,7 @@ test('a kill with several items open leaves what was streamed of each, and it ca
 	assert.deepEqual(response.output.map(plain), [
 		reasoning('Let me see. '),
 		message('completed', text('I ', { logprobs: [token('I ')] })),
-		called('call_a', 'look', '{"whole":1}', 'incomplete'),
+		called('call_a', 'look', '{"whole":1}', 'completed'),
 		called('call_b', 'listen', '{"half":', 'incomplete'),
 		message(
 			'incomplete',

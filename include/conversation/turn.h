@@ -11,6 +11,7 @@ struct turn {
 	char response_id[ID_SIZE];
 	struct item_list input;  /* owned */
 	struct item_list output; /* owned */
+	bool cut;                /* its response did not end as completed */
 };
 
 /* Takes the lists over (the sources are emptied) and a reference of its own on `parent` (may be NULL). NULL when memory is

@@ -146,6 +146,7 @@ static struct turn *build_turns(const struct vault *vault, const struct store_sn
 			err_set(err, ERR_MEMORY, "no memory for a context");
 			break;
 		}
+		turn->cut = strcmp(chain[i]->status, response_status_name(RESPONSE_COMPLETED)) != 0;
 	}
 	slots_free(&slots, count);
 	mem_free(chain);

@@ -28,6 +28,7 @@ struct walk {
 	bool past_last_user;
 	bool turn_begins;
 	bool is_answer; /* the items are what the model said in one go */
+	bool is_cut;    /* and it did not end as completed */
 };
 
 /* --- memory --------------------------------------------------------------------------------------------------------- */
@@ -212,10 +213,33 @@ static int add_item_message(struct walk *walk, const struct item *item, const st
 	return add_contents(walk, message, item, place);
 }
 
-/* One that was cut off in the middle was never made. */
+static bool has_result_in(const struct item_list *list, const char *call_id) {
+	for (size_t i = 0; i < list->count; i++) {
+		const struct item *item = &list->items[i];
+		if (item->kind == ITEM_FUNCTION_CALL_OUTPUT && strcmp(item->call_id, call_id) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool has_result(const struct walk *walk, const char *call_id) {
+	bool found = has_result_in(walk->source->input, call_id);
+	for (const struct turn *turn = walk->source->parent; turn && !found; turn = turn->parent) {
+		found = has_result_in(&turn->input, call_id);
+	}
+	return found;
+}
+
+/* One that was cut off in the middle was never made. Of an answer that was cut off, a whole one may have been answered or
+ * not; of others the model's server has to hear if a result is missing. */
+static bool is_shown(const struct walk *walk, const struct item *call) {
+	return call->status != ITEM_INCOMPLETE && (!walk->is_cut || has_result(walk, call->call_id));
+}
+
 static int add_call(struct walk *walk, const struct item *item) {
 	const struct part *arguments = item_part(item, PART_ARGUMENTS);
-	if (item->status == ITEM_INCOMPLETE) {
+	if (!is_shown(walk, item)) {
 		return 0;
 	}
 	struct chat_message *message = walk->assistant ? walk->assistant : add_message(walk, "assistant");
@@ -410,11 +434,13 @@ static const struct turn **list_turns(const struct turn *newest, size_t *count) 
 	return turns;
 }
 
-static int add_answer(struct walk *walk, const struct item_list *output) {
+static int add_answer(struct walk *walk, const struct turn *turn) {
 	walk->assistant = NULL;
 	walk->is_answer = true;
-	int result = add_list(walk, output, false);
+	walk->is_cut = turn->cut;
+	int result = add_list(walk, &turn->output, false);
 	walk->is_answer = false;
+	walk->is_cut = false;
 	return result;
 }
 
@@ -427,7 +453,7 @@ static int add_turns(struct walk *walk) {
 	int result = 0;
 	for (size_t i = 0; result == 0 && i < count; i++) {
 		walk->turn_begins = true;
-		result = add_list(walk, &turns[i]->input, false) || add_answer(walk, &turns[i]->output) ? -1 : 0;
+		result = add_list(walk, &turns[i]->input, false) || add_answer(walk, turns[i]) ? -1 : 0;
 	}
 	mem_free(turns);
 	walk->turn_begins = true;

@@ -126,7 +126,7 @@ static int take_side(struct decoder *d, struct str *from, const char *whole, uin
 /* Whether there is what the event is of. */
 static bool is_placed(const struct decoder *d, const struct event_entry *entry) {
 	bool of_item = entry->kind == EVENT_ITEM_ADDED || entry->kind == EVENT_ITEM_DONE;
-	return !has_place(entry->kind) ||
+	return event_is_of_response(entry->kind) ||
 	       (entry->item < d->item_count && (of_item || entry->part < d->items[entry->item].part_count));
 }
 

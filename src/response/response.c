@@ -54,6 +54,7 @@ static void refuse_for(struct response *r, enum api_error_code code, const char 
 static void become_turn(struct response *r) {
 	r->turn = turn_new(r->parent, r->id, &r->input, &r->output.items);
 	if (r->turn) {
+		r->turn->cut = r->status != RESPONSE_COMPLETED;
 		turn_release(&r->parent);
 	}
 }

@@ -5,7 +5,7 @@
  * {"command":"key.list"}      -> {"ok":true,"keys":[{"id","user","label","created_at","revoked_at"}…]}
  * {"command":"key.revoke","id":"…"} -> {"ok":true}
  * {"command":"signin","user":"ada"} -> {"ok":true,"token":"in_…","url":"http://…/#signin=…","expires_at":…}
- * {"command":"status"}        -> {"ok":true,"version":"0.1.0","store":"ok"}
+ * {"command":"status"}        -> {"ok":true,"version":"0.2.0","store":"ok"}
  * failure                     -> {"ok":false,"code":"not_found","message":"…"} */
 #ifndef SLUICE_ADMIN_COMMAND_H
 #define SLUICE_ADMIN_COMMAND_H

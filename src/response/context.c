@@ -150,7 +150,7 @@ static int require(struct walk *walk, uint32_t ability, const char *param) {
 /* Text files are shown as text: any model can read them. */
 static int add_file(struct walk *walk, struct chat_message *message, const struct part *part, const char *param) {
 	struct buf text = BUF_INIT;
-	struct str kept;
+	struct str kept = STR_NONE;
 	buf_printf(&text, "File %s:\n\n", part->filename ? part->filename : "without a name");
 	if (file_text(part, &text) == 0) {
 		if (own(walk, &text, &kept)) {
@@ -315,7 +315,7 @@ static int add_reasoning(struct walk *walk, const struct item *item, const struc
 
 static int add_compaction(struct walk *walk, const struct item *item, const struct place *place) {
 	struct buf text = BUF_INIT;
-	struct str kept;
+	struct str kept = STR_NONE;
 	buf_append_text(&text, SUMMARY);
 	if (unseal(walk, "compaction", item_part(item, PART_ENCRYPTED), place, &text)) {
 		buf_free(&text);

@@ -10,7 +10,7 @@
 
 #define MESSAGE_OVERHEAD 4 /* tokens that a message costs besides its text */
 
-enum stage { STAGE_ROLE, STAGE_BODY, STAGE_FINISH, STAGE_USAGE, STAGE_DONE, STAGE_OVER };
+enum stage { STAGE_ROLE, STAGE_THOUGHT, STAGE_BODY, STAGE_FINISH, STAGE_USAGE, STAGE_DONE, STAGE_OVER };
 
 struct completion {
 	struct json *request;
@@ -19,11 +19,13 @@ struct completion {
 	char call_id[ID_SIZE];
 	int64_t created;
 	bool streams;
-	bool counts;       /* stream_options.include_usage */
-	struct buf answer; /* the text, or the arguments of the call */
-	struct str tool;   /* the function to call; empty for an answer in words */
-	struct str rest;   /* what of the answer is still to be told */
-	size_t left;       /* pieces that may still be told */
+	bool counts;        /* stream_options.include_usage */
+	struct buf thought; /* what is told before the answer, where some reasoning is asked for */
+	struct str musing;  /* what of it is still to be told */
+	struct buf answer;  /* the text, or the arguments of the call */
+	struct str tool;    /* the function to call; empty for an answer in words */
+	struct str rest;    /* what of the answer is still to be told */
+	size_t left;        /* pieces that may still be told */
 	size_t told;
 	size_t asked; /* tokens of the request */
 	enum stage stage;
@@ -122,6 +124,17 @@ static int limit_read(const struct json *request, size_t *limit, struct err *err
 	return 0;
 }
 
+/* It reasons as well as it answers: it tells what it does. */
+static void think(struct completion *c, struct str question) {
+	struct str effort = json_str(json_get(c->request, "reasoning_effort"));
+	if (effort.length > 0 && !str_is(effort, "none")) {
+		buf_append_text(&c->thought, "I am asked: ");
+		buf_append_str(&c->thought, question);
+		buf_append_text(&c->thought, "\nI look for a rule that fits.");
+		c->musing = buf_str(&c->thought);
+	}
+}
+
 static int decide(struct completion *c, const struct talk *talk, struct err *err) {
 	const struct talk_message *asked = talk_last_user(talk, talk->count);
 	struct tool_question question = {
@@ -140,8 +153,9 @@ static int decide(struct completion *c, const struct talk *talk, struct err *err
 		tools_arguments(function, question.text, &c->answer);
 	} else {
 		rules_answer(talk, &c->answer);
+		think(c, question.text);
 	}
-	return c->answer.failed ? err_set(err, ERR_MEMORY, "out of memory") : 0;
+	return c->answer.failed || c->thought.failed ? err_set(err, ERR_MEMORY, "out of memory") : 0;
 }
 
 static int read_request(struct completion *c, struct err *err) {
@@ -190,6 +204,7 @@ void completion_free(struct completion **completion) {
 	if (c) {
 		json_free(&c->request);
 		buf_free(&c->answer);
+		buf_free(&c->thought);
 		mem_free(c);
 		*completion = NULL;
 	}
@@ -199,15 +214,19 @@ bool completion_streams(const struct completion *c) {
 	return c->streams;
 }
 
-bool completion_speaks(const struct completion *c) {
-	return c->stage == STAGE_BODY && c->rest.length > 0 && c->left > 0;
+static bool thinks(const struct completion *c) {
+	return c->stage == STAGE_THOUGHT && c->musing.length > 0 && c->left > 0;
 }
 
-/* Takes the next piece of the answer, if the limit allows one. */
-static struct str take_piece(struct completion *c) {
-	struct str piece = {c->rest.data, c->left > 0 ? text_piece(c->rest) : 0};
+bool completion_speaks(const struct completion *c) {
+	return thinks(c) || (c->stage == STAGE_BODY && c->rest.length > 0 && c->left > 0);
+}
+
+/* Takes the next piece of the answer, or of the thought before it, if the limit allows one. */
+static struct str take_piece(struct completion *c, struct str *rest) {
+	struct str piece = {rest->data, c->left > 0 ? text_piece(*rest) : 0};
 	if (piece.length > 0) {
-		c->rest = str_skip(c->rest, piece.length);
+		*rest = str_skip(*rest, piece.length);
 		c->left--;
 		c->told++;
 	}
@@ -269,7 +288,7 @@ static void write_call(const struct completion *c, struct json_writer *w, bool n
 
 void completion_write(struct completion *c, struct buf *out) {
 	struct json_writer w = json_writer(out);
-	while (take_piece(c).length > 0) {
+	while (take_piece(c, &c->musing).length > 0 || take_piece(c, &c->rest).length > 0) {
 	}
 	struct str told = {c->answer.data, c->answer.length - c->rest.length};
 	jw_object(&w);
@@ -283,6 +302,10 @@ void completion_write(struct completion *c, struct buf *out) {
 	jw_object(&w);
 	jw_key(&w, "role");
 	jw_text(&w, "assistant");
+	if (c->thought.length > 0) {
+		jw_key(&w, "reasoning_content");
+		jw_str(&w, (struct str){c->thought.data, c->thought.length - c->musing.length});
+	}
 	jw_key(&w, "content");
 	if (c->tool.length > 0) {
 		jw_null(&w);
@@ -303,15 +326,20 @@ static void write_delta(struct completion *c, struct json_writer *w) {
 	if (c->stage == STAGE_ROLE) {
 		jw_key(w, "role");
 		jw_text(w, "assistant");
-		if (c->tool.length > 0) {
-			write_call(c, w, true, STR_NONE);
-			return;
-		}
+	}
+	if (c->stage == STAGE_ROLE && c->tool.length > 0) {
+		write_call(c, w, true, STR_NONE);
+		return;
+	}
+	if (c->stage == STAGE_THOUGHT) {
+		jw_key(w, "reasoning_content");
+		jw_str(w, take_piece(c, &c->musing));
+		return;
 	}
 	if (c->stage == STAGE_FINISH) {
 		return;
 	}
-	struct str piece = c->stage == STAGE_BODY ? take_piece(c) : STR_NONE;
+	struct str piece = c->stage == STAGE_BODY ? take_piece(c, &c->rest) : STR_NONE;
 	if (c->tool.length > 0) {
 		write_call(c, w, false, piece);
 	} else {
@@ -348,14 +376,18 @@ static void write_chunk(struct completion *c, struct buf *out) {
 }
 
 bool completion_next(struct completion *c, struct buf *out) {
+	if (c->stage == STAGE_THOUGHT && !thinks(c)) {
+		c->stage = STAGE_BODY;
+	}
 	if (c->stage == STAGE_BODY && !completion_speaks(c)) {
 		c->stage = STAGE_FINISH;
 	}
 	switch (c->stage) {
 	case STAGE_ROLE:
 		write_chunk(c, out);
-		c->stage = STAGE_BODY;
+		c->stage = STAGE_THOUGHT;
 		return true;
+	case STAGE_THOUGHT:
 	case STAGE_BODY:
 		write_chunk(c, out);
 		return true;

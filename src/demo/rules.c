@@ -58,6 +58,16 @@ static bool answer_what_it_is(const struct question *q, struct buf *out) {
 	return true;
 }
 
+static bool answer_sluice(const struct question *q, struct buf *out) {
+	(void)q;
+	buf_append_text(
+		out,
+		"A sluice is a channel with a gate: it lets through what may pass, when it may. The program of that "
+		"name does so with words, from a model to whoever listens. This much stands in my rules; I am a "
+		"demo and know no more.");
+	return true;
+}
+
 static bool answer_help(const struct question *q, struct buf *out) {
 	(void)q;
 	buf_append_text(out,
@@ -68,7 +78,8 @@ static bool answer_help(const struct question *q, struct buf *out) {
 			"- **repeat**: \"What was my previous question?\", \"Repeat after me: hello.\"\n"
 			"- **reckon**: \"What is 12 * (3 + 4)?\", \"Count to 10.\"\n"
 			"- **test**: \"Tell a story of 200 words.\", \"Show me Markdown.\"\n"
-			"- **tools**: I call a tool when the request offers one that fits the question.");
+			"- **tools**: I call a tool when the request offers one that fits the question.\n"
+			"- **reasoning**: I say what I look for first when the request has a reasoning effort.");
 	return true;
 }
 
@@ -428,6 +439,7 @@ static const struct rule rules[] = {
 	 answer_story},
 	{PHRASES("markdown", "code block"), answer_markdown},
 	{NULL, answer_sum},
+	{PHRASES("what is a sluice", "whats a sluice", "what is sluice", "what does sluice do"), answer_sluice},
 	{PHRASES("what can you do", "help", "what are your rules", "what do you do", "your limits"), answer_help},
 	{PHRASES("who are you", "what are you", "are you a", "are you an", "are you real", "your name", "which model",
 		 "what model", "chatgpt", "language model"),

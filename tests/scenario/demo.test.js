@@ -168,6 +168,21 @@ test('the demo stops at max_tokens and says so', async () => {
 	assert.deepEqual([choices[0].message.content, choices[0].finish_reason], ['1, 2, 3', 'stop']);
 });
 
+test('the demo reasons before it answers, when a reasoning effort is asked for', async () => {
+	const request = { model: 'demo', messages: user('What is a sluice?'), reasoning_effort: 'low' };
+	const { choices } = await demo.client.chat.completions.create(request);
+	assert.match(choices[0].message.content, /channel with a gate/);
+	assert.match(choices[0].message.reasoning_content, /What is a sluice\?\nI look for a rule/);
+	const chunks = await stream(request);
+	const thoughts = chunks.map((chunk) => chunk.choices[0]?.delta.reasoning_content ?? '');
+	assert.equal(thoughts.join(''), choices[0].message.reasoning_content);
+	assert.equal(textOf(chunks), choices[0].message.content);
+	const first = chunks.findIndex((chunk) => chunk.choices[0]?.delta.content);
+	assert.ok(thoughts.slice(first).every((thought) => thought === ''), 'it thinks first');
+	const plain = await stream({ ...request, reasoning_effort: 'none' });
+	assert.ok(plain.every((chunk) => chunk.choices[0]?.delta.reasoning_content === undefined));
+});
+
 const tool = (name, description, properties, required) => ({
 	type: 'function',
 	function: { name, description, parameters: { type: 'object', properties, required } },

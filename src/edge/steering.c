@@ -167,7 +167,8 @@ int steering_add(struct steering *steering, struct session *session, const char 
 	struct api_error error;
 	struct steer_refusal refusal = {.response_id = str_of(response_id), .input = input};
 	bool is_same = strcmp(steering->response, response_id) == 0;
-	if (is_same && steering->count >= STEERING_MAX) {
+	bool is_full = steering->count >= STEERING_MAX || steering->bytes >= session->edge->options.max_message;
+	if (is_same && is_full) {
 		refusal.code = "too_many_pending_steers";
 		steering_refuse(session, tag, &refusal);
 		return -1;
@@ -186,6 +187,7 @@ int steering_add(struct steering *steering, struct session *session, const char 
 	str_copy_cut(steering->response, sizeof steering->response, str_of(response_id));
 	list_append(&steering->queue, &steer->link);
 	steering->count++;
+	steering->bytes += steer->original ? strlen(steer->original) : 0;
 	tell_accepted(session, tag, steer, response_id);
 	return 0;
 }

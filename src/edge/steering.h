@@ -11,6 +11,7 @@
 struct steering {
 	struct list queue;      /* struct steer, in the order of their arrival */
 	uint32_t count;         /* of them */
+	size_t bytes;           /* in them: no more than one message may have */
 	char response[ID_SIZE]; /* that they steer */
 	bool taken;             /* they are part of the turn that runs now */
 };

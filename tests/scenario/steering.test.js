@@ -448,6 +448,31 @@ test('only so much waits for one response', async () => {
 	await chat.close();
 });
 
+test('as many bytes wait as one message may have', async (t) => {
+	const upstream = await startUpstream();
+	const server = await startServer({ upstream, settings: { limits: { max_message: '64KiB' } } });
+	t.after(async () => {
+		await server.remove();
+		await upstream.stop();
+	});
+	const chat = await connect(server, { key: await server.createKey('ada') });
+	const held = gate();
+	upstream.on(
+		'calls and goes on',
+		reply.does([(x) => x.call(0, 'call_a', 'look', '{}'), () => held.passed]),
+	);
+	const turn = chat.begin({ input: 'calls and goes on', tools: TOOLS });
+	const { id } = await turn.created;
+	await chat.type('response.function_call_arguments.delta');
+	const large = 'x'.repeat(40_000);
+	[large, large, 'one more'].forEach((input) => steer(chat, id, input));
+	const failed = await failure(chat, 'too_many_pending_steers');
+	assert.equal(failed.steer.input, 'one more');
+	assert.equal(chat.events.filter(({ type }) => type === 'response.steer.accepted').length, 2);
+	held.open();
+	await chat.close();
+});
+
 test('a successor that cannot be created gives the input back', async (t) => {
 	const upstream = await startUpstream();
 	const server = await startServer({ upstream, settings: { limits: { max_context: '16KiB' } } });

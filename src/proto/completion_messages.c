@@ -267,12 +267,11 @@ static int read_words(const struct field *message, struct item *item) {
 	struct field refusal = field_member(message, "refusal");
 	struct field annotations = field_member(message, "annotations");
 	item->role = ROLE_ASSISTANT;
-	if ((field_given(&content) && read_content(&content, PLACE_ASSISTANT, PART_OUTPUT_TEXT, item) != 0) ||
-	    (field_given(&annotations) && read_annotations(&annotations, item) != 0) ||
-	    (field_given(&refusal) && add_text(&refusal, item, PART_REFUSAL) != 0)) {
-		return -1;
-	}
-	return 0;
+	return (field_given(&content) && read_content(&content, PLACE_ASSISTANT, PART_OUTPUT_TEXT, item) != 0) ||
+			       (field_given(&annotations) && read_annotations(&annotations, item) != 0) ||
+			       (field_given(&refusal) && add_text(&refusal, item, PART_REFUSAL) != 0)
+		       ? -1
+		       : 0;
 }
 
 /* What the assistant said, if it said anything: a message that only calls functions has no words. */

@@ -174,10 +174,10 @@ async function listItems(play, conversation) {
 	return items;
 }
 
-/** What a model is shown of an earlier answer: its words, and the calls that were made whole. */
-function shownOf(output) {
+/** What a model is shown of an earlier answer: its words, and, if it was not cut off, its calls, which nobody answers here. */
+function shownOf({ output, status } = { output: [] }) {
 	const messages = output.filter(({ type }) => type === 'message');
-	const calls = output.filter(({ type, status }) => type === 'function_call' && status === 'completed');
+	const calls = output.filter(({ type }) => type === 'function_call' && status === 'completed');
 	const content = messages.flatMap((item) => item.content.map((part) => part.text)).join('');
 	const shown = { role: 'assistant', content, calls: calls.map(({ call_id, arguments: args }) => [call_id, args]) };
 	return messages.length + calls.length > 0 ? [shown] : [];
@@ -195,9 +195,10 @@ async function checkConversation(play, { answer, response }, judged) {
 	for (let one = answer; one; one = one.parent) {
 		path.unshift(one);
 	}
-	const outputs = path.map((one) => judged.get(one)?.response.output ?? []);
+	const responses = path.map((one) => judged.get(one)?.response);
+	const outputs = responses.map((one) => one?.output ?? []);
 	const asked = (question) => ({ role: 'user', content: question, calls: [] });
-	const told = path.flatMap(({ question }, at) => [asked(question), ...(at === path.length - 1 ? [] : shownOf(outputs[at]))]);
+	const told = path.flatMap(({ question }, at) => [asked(question), ...(at === path.length - 1 ? [] : shownOf(responses[at]))]);
 	for (const x of answer.exchanges) {
 		assert.deepEqual(x.messages.map(asShown), told, `what the model was shown for answer ${answer.number}`);
 	}

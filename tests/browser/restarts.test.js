@@ -71,6 +71,8 @@ test('the server goes down in order: the answer under way is finished, and a mes
 		await visitor.reads('You said: for the next server');
 		await visitor.idle();
 		assert.equal(stand.upstream.asked('for the next server').length, 1);
+		// The new chat comes to the top of the list: not between looking for the other one and clicking on it.
+		await visitor.page.locator('.conversations a', { hasText: 'for the next server' }).waitFor();
 		await visitor.page.locator('.conversations a', { hasText: 'drain me' }).click();
 		await visitor.reads(words.join(' '));
 		assert.deepEqual(await visitor.kept(), await visitor.transcript());

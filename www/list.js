@@ -14,6 +14,7 @@ export class ConversationList {
 	#conversations = [];
 	#current = null;
 	#more = false;
+	#shown = '';
 
 	/**
 	 * @param {HTMLElement} root
@@ -31,6 +32,7 @@ export class ConversationList {
 		try {
 			this.#take(await this.#api.conversations());
 		} catch (error) {
+			this.#shown = '';
 			this.#root.replaceChildren(el('p', { class: 'list-note', role: 'status' }, 'The list could not be loaded. ', error.message),
 				el('button', { type: 'button', class: 'text-button', click: () => this.load() }, 'Try again'));
 			throw error;
@@ -95,7 +97,14 @@ export class ConversationList {
 		this.#render();
 	}
 
+	/** What is on the screen already stays there: a press and its release must find the same element to be a click. */
 	#render() {
+		const rows = this.#conversations.map(({ id, title, updated_at: at, created_at: made }) => [id, title, age(at ?? made)]);
+		const content = JSON.stringify([this.#current, this.#more, rows]);
+		if (content === this.#shown) {
+			return;
+		}
+		this.#shown = content;
 		if (this.#conversations.length === 0) {
 			this.#root.replaceChildren(el('p', { class: 'list-note' }, 'Your conversations will be listed here.'));
 			return;

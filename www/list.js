@@ -15,6 +15,7 @@ export class ConversationList {
 	#current = null;
 	#more = false;
 	#shown = '';
+	#pressed = false;
 
 	/**
 	 * @param {HTMLElement} root
@@ -25,6 +26,12 @@ export class ConversationList {
 		this.#root = root;
 		this.#api = api;
 		this.#onDelete = onDelete;
+		root.addEventListener('pointerdown', () => {
+			this.#pressed = true;
+		});
+		for (const end of ['pointerup', 'pointercancel']) {
+			addEventListener(end, () => this.#released());
+		}
 	}
 
 	/** Fetches the newest conversations; older ones that were fetched before stay. */
@@ -97,8 +104,21 @@ export class ConversationList {
 		this.#render();
 	}
 
-	/** What is on the screen already stays there: a press and its release must find the same element to be a click. */
+	/** The click comes after the release, and only then may the list change. */
+	#released() {
+		if (this.#pressed) {
+			setTimeout(() => {
+				this.#pressed = false;
+				this.#render();
+			});
+		}
+	}
+
+	/** A press and its release must find the same element to be a click: until then the list stays as it is. */
 	#render() {
+		if (this.#pressed) {
+			return;
+		}
 		const rows = this.#conversations.map(({ id, title, updated_at: at, created_at: made }) => [id, title, age(at ?? made)]);
 		const content = JSON.stringify([this.#current, this.#more, rows]);
 		if (content === this.#shown) {

@@ -156,9 +156,14 @@ async function signOut() {
 
 /* Conversations. */
 
+/** The id of the conversation that the address names; empty for a new one. */
+function addressed() {
+	return decodeURIComponent(/^#c=(.+)$/.exec(location.hash)?.[1] ?? '');
+}
+
 /** Opens what the address names. */
 async function openFromAddress() {
-	const id = decodeURIComponent(/^#c=(.+)$/.exec(location.hash)?.[1] ?? '');
+	const id = addressed();
 	if (chat && chat.id === (id || null)) {
 		return;
 	}
@@ -168,6 +173,9 @@ async function openFromAddress() {
 		return;
 	}
 	const conversation = await list.find(id).catch(() => null);
+	if (addressed() !== id) {
+		return;
+	}
 	const opened = new Chat(env, conversation ?? { id });
 	open(opened);
 	await opened.load();
@@ -218,7 +226,8 @@ function chatChanged(changed) {
 	const title = chat.title || 'New chat';
 	byId('title').textContent = title;
 	document.title = chat.title ? `${title} · sluice` : 'sluice';
-	if (chat.id && location.hash !== `#c=${chat.id}`) {
+	// An address that names another one is where the reader is about to go: the event that says so is on its way.
+	if (chat.id && !addressed()) {
 		history.replaceState(null, '', `#c=${chat.id}`);
 		list.mark(chat.id);
 	}

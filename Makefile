@@ -29,9 +29,9 @@ ALL_LDFLAGS  = -pie -Wl,-z,relro,-z,now $(SANITIZE) -pthread $(LDFLAGS)
 LIBS         = $(shell pkg-config --libs $(PACKAGES) $(SYSTEMD)) -lm
 
 # --- layers, lowest first; what each may use stands in tools/layers.txt --------------------------------------------
-LAYERS := base config proto http limit seal store upstream auth conversation response edge admin serve
+LAYERS := base config proto http limit loop seal store upstream auth conversation response edge admin serve
 # Every archive in link order: highest first.
-ORDER  := serve admin edge response conversation auth upstream store seal limit http proto config base
+ORDER  := serve admin edge response conversation auth upstream store seal loop limit http proto config base
 
 archive = $(BUILD)/lib/$(1).a
 objects = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/$(1)/*.c))

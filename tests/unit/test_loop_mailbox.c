@@ -48,7 +48,7 @@ struct sender {
 	uint32_t number;
 };
 
-static void send(void *argument) {
+static void post_all(void *argument) {
 	const struct sender *sender = argument;
 	for (uint32_t i = 0; i < LETTERS; i++) {
 		struct note *note = mem_zalloc(sizeof *note);
@@ -69,7 +69,7 @@ static void run(struct fixture *f) {
 	assert_non_null(f->mailbox);
 	for (uint32_t i = 0; i < SENDERS; i++) {
 		senders[i] = (struct sender){f, i};
-		assert_int_equal(uv_thread_create(&threads[i], send, &senders[i]), 0);
+		assert_int_equal(uv_thread_create(&threads[i], post_all, &senders[i]), 0);
 	}
 	uv_run(&f->loop, UV_RUN_DEFAULT);
 	for (uint32_t i = 0; i < SENDERS; i++) {

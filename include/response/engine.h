@@ -1,6 +1,7 @@
 /* The response engine: a response is a log of events, whoever watches it is a cursor.
  *
- * Loop thread only. A response lives while it runs, as long as a cursor is on it, and until its end is stored or the store
+ * Each loop has an engine of its own, used on its thread alone; what runs on others is found through the directory that they
+ * share, and followed by letter. A response lives while it runs, as long as a cursor is on it, and until its end is stored or the store
  * has failed for good; afterwards what was stored is read through the conversation layer. Callbacks of a cursor never run inside the call that opened it.
  *
  *   engine_create -> (refused) | ready … ready, the terminal event last */
@@ -16,9 +17,11 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "conversation/conversation.h"
+#include "loop/mailbox.h"
 #include "proto/error.h"
 #include "proto/event.h"
 #include "proto/request.h"
+#include "response/directory.h"
 #include "upstream/client.h"
 
 struct engine;
@@ -42,6 +45,8 @@ struct engine_deps {
 	struct metrics *metrics;
 	struct conversations *conversations;
 	struct upstream *upstream;
+	struct directory *directory; /* one for all loops */
+	struct mailbox *mailbox;     /* this loop's; the engine is gone before it is freed */
 };
 
 struct engine *engine_new(const struct engine_options *options, const struct engine_deps *deps, struct err *err);
@@ -112,7 +117,7 @@ struct engine_watch {
 	const char *owner; /* user id */
 	struct str id;     /* of the response */
 	uint32_t next;     /* the event wanted first: starting_after + 1, or 0 */
-	bool own;          /* the connection that asks is the one that began it: it may be one that is not stored */
+	bool own;          /* who asks may know of one that is not stored: he began it */
 	const struct log *log;
 };
 
@@ -140,9 +145,13 @@ struct follower {
 int engine_follow(struct engine *engine, struct follower *follower, const char *conversation, follower_fn *began);
 /* One that follows nothing is left alone. */
 void engine_unfollow(struct engine *engine, struct follower *follower);
-/* The stored responses that run in a conversation now, oldest first. `each` may open and close cursors, and nothing else. */
+/* The stored responses that run in a conversation now, on whichever loop, oldest first. `each` may open and close cursors. A
+ * follower may hear of one that has just begun from here and by `began`. */
 void engine_each_live(struct engine *engine, const char *conversation,
 		      void (*each)(void *arg, struct response *response), void *arg);
+/* Their ids alone; each is borrowed during its call. */
+void engine_each_live_id(struct engine *engine, const char *conversation, void (*each)(void *arg, const char *id),
+			 void *arg);
 
 /* --- what is asked beside ------------------------------------------------------------------------------------------ */
 
@@ -154,11 +163,18 @@ bool engine_upstream_state(const struct engine *engine, size_t number, struct up
 
 /* Whether it is, or will be, in the store. */
 bool response_is_stored(const struct response *response);
-/* A live response of this user, or one that has ended and whose end could not be stored yet, or NULL. Borrowed: valid until
- * the loop runs on, or while a cursor is on it. */
+/* A response of this user that is live on this loop, or has ended here and could not be stored yet, or NULL. Borrowed: valid
+ * until the loop runs on, or while a cursor is on it. */
 struct response *engine_find(struct engine *engine, const char *owner, struct str id);
 
+/* Whether a response of this user runs, on whichever loop. */
+bool engine_runs(struct engine *engine, const char *owner, struct str id);
+/* Stops a response of this user as response_cancel does; one on another loop soon. -1: none of this id runs. */
+int engine_cancel(struct engine *engine, const char *owner, struct str id);
+
 const char *response_id(const struct response *response);
+/* Whether it is more than its id and owner yet: one that is read from the store or from another loop is not at first. */
+bool response_is_known(const struct response *response);
 const char *response_parent(const struct response *response); /* the previous response's id; "" for none */
 /* What was asked. Borrowed. */
 const struct item_list *response_input(const struct response *response);

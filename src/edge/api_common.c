@@ -208,6 +208,18 @@ bool api_read_to_end(struct cursor *cursor) {
 	return cursor_finished(cursor);
 }
 
+int api_watch(struct exchange *exchange, struct engine_watch *watch, const struct cursor_sink *sink) {
+	struct api_error error;
+	watch->owner = exchange->who.user;
+	watch->log = &exchange->connection->log;
+	if (engine_watch(exchange->edge->deps.engine, watch, &exchange->cursor, sink, exchange, &error)) {
+		reply_error(exchange, &error);
+		return -1;
+	}
+	exchange_wait(exchange);
+	return 0;
+}
+
 bool api_started(struct exchange *exchange, struct conversation_op *op) {
 	if (!op) {
 		reply_code(exchange, API_OVERLOADED);

@@ -44,6 +44,8 @@ int api_read_key(struct exchange *exchange, struct request *request);
 void api_reply_failure(struct exchange *exchange, const struct api_error *error);
 /* Passes over the events that there are, for who answers with the whole. Whether the response has ended. */
 bool api_read_to_end(struct cursor *cursor);
+/* Opens the exchange's cursor on a response of its user, and waits for it. Answers with an error and gives -1. */
+int api_watch(struct exchange *exchange, struct engine_watch *watch, const struct cursor_sink *sink);
 /* Answers when no work could be started (memory); the exchange then is gone. */
 bool api_started(struct exchange *exchange, struct conversation_op *op);
 

@@ -7,10 +7,8 @@
 
 /* --- the object ------------------------------------------------------------------------------------------------------- */
 
-static void write_live(void *writer, struct response *response) {
-	if (!response_ended(response)) {
-		jw_text(writer, response_id(response));
-	}
+static void write_live(void *writer, const char *id) {
+	jw_text(writer, id);
 }
 
 static void write_conversation(struct json_writer *w, struct engine *engine, const struct conversation_summary *row) {
@@ -29,7 +27,7 @@ static void write_conversation(struct json_writer *w, struct engine *engine, con
 	jw_text(w, row->last_response[0] ? row->last_response : NULL);
 	jw_key(w, "live_responses");
 	jw_array(w);
-	engine_each_live(engine, row->id, write_live, w);
+	engine_each_live_id(engine, row->id, write_live, w);
 	jw_array_end(w);
 	jw_key(w, "metadata");
 	jw_raw(w, str_of(row->metadata));

@@ -178,6 +178,14 @@ static void on_response(void *arg, struct stored_response *stored, const struct 
 	stored_response_free(&stored);
 }
 
+static void on_ready(struct cursor *cursor) {
+	reply_input(cursor->owner, response_input(cursor->response));
+}
+
+static void on_refused(struct cursor *cursor, const struct api_error *error) {
+	reply_error(cursor->owner, error);
+}
+
 void api_response_input_items(struct exchange *exchange) {
 	char id[ID_SIZE];
 	if (api_path_id(exchange, id, API_RESPONSE_NOT_FOUND) || item_page_check(exchange, &INPUT_PAGE)) {
@@ -186,6 +194,12 @@ void api_response_input_items(struct exchange *exchange) {
 	const struct response *live = engine_find(exchange->edge->deps.engine, exchange->who.user, str_of(id));
 	if (live && response_is_stored(live)) {
 		reply_input(exchange, response_input(live));
+		return;
+	}
+	if (engine_runs(exchange->edge->deps.engine, exchange->who.user, str_of(id))) {
+		static const struct cursor_sink sink = {.ready = on_ready, .refused = on_refused};
+		struct engine_watch watch = {.id = str_of(id)};
+		api_watch(exchange, &watch, &sink);
 		return;
 	}
 	api_started(exchange, conversation_read_response(exchange->edge->deps.conversations, exchange->who.user, id,

@@ -102,19 +102,9 @@ struct stream_query {
 
 /* Its events, from the one behind `starting_after` on: live, or replayed. */
 static void stream(struct exchange *exchange, const char *id, const struct stream_query *query) {
-	const struct engine_watch watch = {
-		.owner = exchange->who.user,
-		.id = str_of(id),
-		.next = query->next,
-		.log = &exchange->connection->log,
-	};
-	struct api_error error;
-	if (engine_watch(exchange->edge->deps.engine, &watch, &exchange->cursor, &event_stream_sink, exchange,
-			 &error)) {
-		reply_error(exchange, &error);
-	} else {
+	struct engine_watch watch = {.id = str_of(id), .next = query->next};
+	if (api_watch(exchange, &watch, &event_stream_sink) == 0) {
 		exchange->cursor.pads = query->pads;
-		exchange_wait(exchange);
 		event_stream_await(exchange);
 	}
 }
@@ -174,6 +164,11 @@ void api_response_get(struct exchange *exchange) {
 		reply_view(exchange, &view);
 		return;
 	}
+	if (engine_runs(exchange->edge->deps.engine, exchange->who.user, str_of(id))) {
+		struct engine_watch watch = {.id = str_of(id)};
+		api_watch(exchange, &watch, &background_sink);
+		return;
+	}
 	api_started(exchange, conversation_read_response(exchange->edge->deps.conversations, exchange->who.user, id,
 							 on_read, exchange));
 }
@@ -210,8 +205,7 @@ void api_response_delete(struct exchange *exchange) {
 	if (api_path_id(exchange, id, API_RESPONSE_NOT_FOUND)) {
 		return;
 	}
-	const struct response *live = engine_find(exchange->edge->deps.engine, exchange->who.user, str_of(id));
-	if (live && !response_ended(live)) {
+	if (engine_runs(exchange->edge->deps.engine, exchange->who.user, str_of(id))) {
 		struct api_error error;
 		api_error_set(&error, API_RESPONSE_NOT_ACTIVE, NULL, "The response is still running. Cancel it first.");
 		reply_error(exchange, &error);
@@ -249,17 +243,18 @@ void api_response_cancel(struct exchange *exchange) {
 	if (api_path_id(exchange, id, API_RESPONSE_NOT_FOUND)) {
 		return;
 	}
-	struct response *live = engine_find(exchange->edge->deps.engine, exchange->who.user, str_of(id));
-	if (!live) {
+	struct engine *engine = exchange->edge->deps.engine;
+	if (engine_runs(engine, exchange->who.user, str_of(id))) {
+		struct engine_watch watch = {.id = str_of(id), .own = true};
+		if (api_watch(exchange, &watch, &waiting_sink) == 0) {
+			engine_cancel(engine, exchange->who.user, str_of(id));
+		}
+		return;
+	}
+	if (!engine_find(engine, exchange->who.user, str_of(id))) {
 		api_started(exchange, conversation_read_response(exchange->edge->deps.conversations, exchange->who.user,
 								 id, on_cancel_read, exchange));
 		return;
 	}
-	if (response_ended(live)) {
-		refuse_ended(exchange);
-		return;
-	}
-	cursor_open(&exchange->cursor, live, 0, &waiting_sink, exchange);
-	exchange_wait(exchange);
-	response_cancel(live);
+	refuse_ended(exchange);
 }

@@ -14,12 +14,7 @@ struct lookup {
 };
 
 int cancel_response(struct session *session, struct str id) {
-	struct response *response = engine_find(session->edge->deps.engine, session->who.user, id);
-	if (!response || response_ended(response)) {
-		return -1;
-	}
-	response_cancel(response);
-	return 0;
+	return engine_cancel(session->edge->deps.engine, session->who.user, id);
 }
 
 static void tell_ended(struct session *session, const char *tag) {

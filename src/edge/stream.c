@@ -25,6 +25,9 @@ void stream_close(struct stream *stream) {
 
 static bool next_event(struct stream *stream, struct buf *out) {
 	if (!stream->announced) {
+		if (!response_is_known(stream->cursor.response)) {
+			return false;
+		}
 		stream->announced = true;
 		stream->sink->announce(stream, out);
 		return true;

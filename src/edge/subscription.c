@@ -103,10 +103,19 @@ static int check_credential(const struct session *session, struct api_error *err
 								     : 0;
 }
 
+static bool is_followed(const struct subscription *subscription, const struct response *response) {
+	list_each(node, after, &subscription->followed) {
+		if (container_of(node, struct followed, link)->stream.cursor.response == response) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void follow(struct subscription *subscription, struct response *response) {
 	struct session *session = subscription->session;
 	struct api_error error;
-	if (session->closing || lanes_show(session, response)) {
+	if (session->closing || lanes_show(session, response) || is_followed(subscription, response)) {
 		return;
 	}
 	if (check_credential(session, &error)) {

@@ -7,7 +7,7 @@ void cursor_open(struct cursor *cursor, struct response *response, uint32_t next
 	*cursor = (struct cursor){.response = response, .next = next, .sink = sink, .owner = owner};
 	response_hold(response);
 	list_append(&response->cursors, &cursor->link);
-	list_remove(&response->unwatched_link);
+	response_watched(response);
 	if (next < response_shown(response)) {
 		response_notify_later(response);
 	}

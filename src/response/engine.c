@@ -5,9 +5,12 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "checkpoint.h"
+#include "errand.h"
 #include "failure.h"
 #include "followers.h"
 #include "idempotency.h"
+#include "mirror.h"
+#include "mirror_home.h"
 #include "replay.h"
 #include "response.h"
 #include "settle.h"
@@ -58,19 +61,25 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
 	registry->unwatched_ms = options->unwatched_ms;
 	registry->max_unwatched = options->max_unwatched;
 	engine->checkpoint_interval_ms = (uint64_t)options->checkpoint_interval_ms;
+	registry->deps = &engine->deps;
+	registry->directory = deps->directory;
+	registry->mirror_home = &mirror_home_side;
 	list_init(&registry->queue);
 	list_init(&registry->unwatched);
-	list_init(&registry->spent);
+	list_init(&registry->links);
 	registry->live = map_new();
 	registry->watches = map_new();
-	registry->claims = map_new();
+	registry->mirrors = map_new();
 	registry->turn = mem_zalloc(sizeof *registry->turn);
 	registry->timer = mem_zalloc(sizeof *registry->timer);
 	registry->unsettled = map_new();
 	registry->settler = mem_zalloc(sizeof *registry->settler);
-	if (!registry->live || !registry->watches || !registry->claims || !registry->turn || !registry->timer ||
+	if (!registry->live || !registry->watches || !registry->mirrors || !registry->turn || !registry->timer ||
 	    !registry->unsettled || !registry->settler) {
 		err_set(err, ERR_MEMORY, "no memory for the response engine");
+		goto free_registry;
+	}
+	if (directory_join(deps->directory, registry, deps->mailbox, &registry->loop, err)) {
 		goto free_registry;
 	}
 	uv_idle_init(deps->loop, registry->turn);
@@ -88,7 +97,7 @@ free_registry:
 	map_free(&registry->watches);
 	mem_free(registry->settler);
 	map_free(&registry->live);
-	map_free(&registry->claims);
+	map_free(&registry->mirrors);
 	map_free(&registry->unsettled);
 	mem_free(engine);
 	return NULL;
@@ -100,17 +109,17 @@ void engine_free(struct engine **engine) {
 	if (e) {
 		size_t position = 0;
 		void *live = NULL;
+		mirror_home_close(&e->registry);
 		while (map_next(e->registry.live, &position, NULL, &live)) {
-			followers_leave(live);
 			response_release(live);
 		}
-		idempotency_free(&e->registry);
 		settle_drop_all(&e->registry);
 		uv_close((uv_handle_t *)e->registry.turn, on_closed);
 		uv_close((uv_handle_t *)e->registry.timer, on_closed);
 		map_free(&e->registry.watches);
 		uv_close((uv_handle_t *)e->registry.settler, on_closed);
 		map_free(&e->registry.live);
+		map_free(&e->registry.mirrors);
 		map_free(&e->registry.unsettled);
 		mem_free(e);
 	}
@@ -150,59 +159,107 @@ static int choose_model(struct engine *engine, const char *asked, struct upstrea
 
 /* --- responses ------------------------------------------------------------------------------------------------------ */
 
-/* Nobody has to listen to them, so that nothing else bounds how many run. */
-static bool background_admits(const struct registry *registry, const char *owner, struct api_error *error) {
-	size_t position = 0;
-	size_t running = 0;
-	void *live = NULL;
-	while (map_next(registry->live, &position, NULL, &live)) {
-		const struct response *r = live;
-		running += r->settings.background && strcmp(r->owner, owner) == 0;
-	}
-	if (running < registry->max_unwatched) {
-		return true;
-	}
-	api_error_set(error, API_BACKGROUND_LIMIT, "background", NULL);
-	return false;
+/* A cursor that is to be opened. */
+struct opening {
+	struct cursor *cursor;
+	const struct cursor_sink *sink;
+	void *owner;
+};
+
+static void open_at_start(const struct opening *opening, struct response *response) {
+	cursor_open(opening->cursor, response, 0, opening->sink, opening->owner);
 }
 
-int engine_create(struct engine *engine, const struct engine_start *start, struct cursor *cursor,
-		  const struct cursor_sink *sink, void *owner, struct api_error *error) {
+/* The parent of a new response may run still; here it is found if it lives on this loop. */
+static int find_parent(struct engine *engine, const struct engine_start *start, const struct response **parent,
+		       struct api_error *error) {
+	struct str id = str_of(start->request->previous_response_id);
+	*parent = engine_find(engine, start->owner, id);
+	bool runs = *parent ? !response_ended(*parent) : id.length && engine_runs(engine, start->owner, id);
+	return runs ? api_error_set(error, API_PARENT_NOT_READY, "previous_response_id", NULL) : 0;
+}
+
+static int admit(struct engine *engine, const struct engine_start *start, struct api_error *error) {
+	const struct request_settings *settings = &start->request->settings;
+	struct directory_load load;
+	directory_load(engine->registry.directory, start->owner, &load);
+	/* While the store fails, what it owes counts: it takes memory, too. */
+	if (load.running + (settings->store ? load.owed : 0) >= engine->max_live) {
+		return api_error_set(error, API_OVERLOADED, NULL, NULL);
+	}
+	/* Nobody has to listen to these, so that nothing else bounds how many run. */
+	if (settings->background && load.background >= engine->registry.max_unwatched) {
+		return api_error_set(error, API_BACKGROUND_LIMIT, "background", NULL);
+	}
+	return 0;
+}
+
+/* The key is not free: the answer of the request that has it, if that runs. */
+static int repeat(struct engine *engine, const struct engine_start *start, enum claim_state state,
+		  const struct claim_first *first, const struct opening *opening, struct api_error *error) {
+	struct registry *registry = &engine->registry;
+	if (state != CLAIM_RUNS) {
+		idempotency_refuse(state, error);
+		return -1;
+	}
+	struct place home = {.loop = first->loop};
+	memcpy(home.id, first->response, sizeof home.id);
+	str_copy_cut(home.owner, sizeof home.owner, str_of(start->owner));
+	counter_add(registry->metrics.repeated, 1);
+	if (home.loop == registry->loop) {
+		open_at_start(opening, map_get(registry->live, str_of(home.id)));
+		return 0;
+	}
+	struct response *mirror = replay_from(registry, &home, start->log);
+	if (!mirror) {
+		return api_error_set(error, API_OVERLOADED, NULL, NULL);
+	}
+	mirror->repeated = true;
+	open_at_start(opening, mirror);
+	response_release(mirror);
+	return 0;
+}
+
+/* Makes it known here and to the other loops. */
+static int enter(struct response *response, const struct engine_start *from) {
+	struct registry *registry = response->registry;
+	const bool stored = response->settings.store;
+	if (directory_enter(registry->directory, &response->presence, registry->loop, stored) ||
+	    registry_add(registry, response->id, response)) {
+		return -1;
+	}
+	if (stored && from->parent_conversation) {
+		response_set_conversation(response, conversation_hold(from->parent_conversation));
+	}
+	return 0;
+}
+
+static int create(struct engine *engine, const struct engine_start *start, const struct opening *opening,
+		  struct api_error *error) {
 	struct registry *registry = &engine->registry;
 	const bool keyed = start->request->idempotency_key[0] != '\0';
 	struct conversation_claim claim;
-	struct response *first = NULL;
-	int result = -1;
+	struct claim_first first;
 	if (registry->draining) {
-		api_error_set(error, API_DRAINING, NULL, NULL);
-		goto free_request;
+		return api_error_set(error, API_DRAINING, NULL, NULL);
 	}
-	if (keyed && idempotency_find(registry, &engine->deps, start, &claim, &first, error)) {
-		goto free_request;
+	if (keyed) {
+		int failed = conversation_claim_make(engine->deps.conversations, start->owner, start->request, &claim);
+		enum claim_state state = failed ? CLAIM_NO_MEMORY
+						: claims_find(directory_claims(registry->directory), &claim,
+							      clock_wall_ms(engine->deps.clock), &first);
+		if (state != CLAIM_FREE) {
+			return repeat(engine, start, state, &first, opening, error);
+		}
 	}
-	if (first) {
-		cursor_open(cursor, first, 0, sink, owner);
-		result = 0;
-		goto free_request;
-	}
-	/* While the store fails, what it owes counts: it takes memory, too. */
-	size_t owed = start->request->settings.store ? map_count(registry->unsettled) : 0;
-	if (map_count(registry->live) + owed >= engine->max_live) {
-		api_error_set(error, API_OVERLOADED, NULL, NULL);
-		goto free_request;
-	}
-	if (start->request->settings.background && !background_admits(registry, start->owner, error)) {
-		goto free_request;
-	}
-	const struct response *parent = engine_find(engine, start->owner, str_of(start->request->previous_response_id));
-	if (parent && !response_ended(parent)) {
-		api_error_set(error, API_PARENT_NOT_READY, "previous_response_id", NULL);
-		goto free_request;
+	const struct response *parent;
+	if (admit(engine, start, error) || find_parent(engine, start, &parent, error)) {
+		return -1;
 	}
 	struct upstream_model model = {.name = ""};
 	const bool chosen = choose_model(engine, start->request->settings.model, &model, error) == 0;
 	if (!chosen && !keyed) {
-		goto free_request;
+		return -1;
 	}
 	struct engine_start from = *start;
 	if (parent && !from.parent) {
@@ -212,24 +269,32 @@ int engine_create(struct engine *engine, const struct engine_start *start, struc
 	}
 	struct response *response = response_new(registry, &engine->deps, &from, &model);
 	if (!response) {
-		api_error_set(error, API_OVERLOADED, NULL, NULL);
-		goto free_request;
+		return api_error_set(error, API_OVERLOADED, NULL, NULL);
 	}
 	if (!chosen) {
 		response->failure = *error; /* unless the key stands for an answer from when it could be had */
 	}
-	if ((keyed && idempotency_take(response, &claim)) || registry_add(registry, response->id, response)) {
-		api_error_set(error, API_OVERLOADED, NULL, NULL);
+	enum claim_state state = keyed ? idempotency_take(response, &claim, &first) : CLAIM_FREE;
+	if (state != CLAIM_FREE) {
+		/* Another loop was quicker. */
+		response_release(response);
+		return repeat(engine, start, state, &first, opening, error);
+	}
+	if (enter(response, &from)) {
 		idempotency_settle(response, false);
 		response_release(response);
-		goto free_request;
+		return api_error_set(error, API_OVERLOADED, NULL, NULL);
 	}
-	cursor_open(cursor, response, 0, sink, owner);
+	open_at_start(opening, response);
 	start_ticking(engine);
 	response_begin(response);
-	result = 0;
+	return 0;
+}
 
-free_request:
+int engine_create(struct engine *engine, const struct engine_start *start, struct cursor *cursor,
+		  const struct cursor_sink *sink, void *owner, struct api_error *error) {
+	const struct opening opening = {cursor, sink, owner};
+	int result = create(engine, start, &opening, error);
 	request_free(start->request);
 	return result;
 }
@@ -256,7 +321,7 @@ int engine_watch(struct engine *engine, const struct engine_watch *watch, struct
 	if (id_copy(id, watch->id)) {
 		return api_error_set(error, API_RESPONSE_NOT_FOUND, "response_id", NULL);
 	}
-	response = replay_start(&engine->registry, &engine->deps, watch->owner, id, watch->log);
+	response = replay_find(&engine->registry, watch, id);
 	if (!response) {
 		return api_error_set(error, API_OVERLOADED, NULL, NULL);
 	}
@@ -273,6 +338,48 @@ struct response *engine_find(struct engine *engine, const char *owner, struct st
 	return response && strcmp(response->owner, owner) == 0 ? response : NULL;
 }
 
+static void cancel_there(struct registry *there, const struct errand *errand) {
+	struct response *response = map_get(there->live, str_of(errand->place.id));
+	if (response) {
+		response_cancel(response);
+	}
+}
+
+static void steer_there(struct registry *there, const struct errand *errand) {
+	struct response *response = map_get(there->live, str_of(errand->place.id));
+	if (response) {
+		response_steer(response);
+	}
+}
+
+/* Without memory it is not asked. */
+static void ask_there(const struct registry *registry, const struct place *place,
+		      void (*run)(struct registry *there, const struct errand *errand)) {
+	errand_send(&(struct errand){.directory = registry->directory, .to = place->loop, .place = *place, .run = run});
+}
+
+bool engine_runs(struct engine *engine, const char *owner, struct str id) {
+	struct place place;
+	bool running = false;
+	return directory_find(engine->registry.directory, owner, id, &place, &running) && running;
+}
+
+int engine_cancel(struct engine *engine, const char *owner, struct str id) {
+	struct response *response = engine_find(engine, owner, id);
+	struct place place;
+	bool running = false;
+	if (response && !response_ended(response)) {
+		response_cancel(response);
+		return 0;
+	}
+	if (response || !directory_find(engine->registry.directory, owner, id, &place, &running) || !running ||
+	    place.loop == engine->registry.loop) {
+		return -1;
+	}
+	ask_there(&engine->registry, &place, cancel_there);
+	return 0;
+}
+
 /* The model was not asked yet, and won't be. False: it was, or this is no response that runs. */
 static bool stop_early(struct response *response, enum response_status status, const char *reason) {
 	if (response->state >= STATE_CONNECTING || response->state == STATE_READING) {
@@ -285,6 +392,10 @@ static bool stop_early(struct response *response, enum response_status status, c
 }
 
 void response_steer(struct response *response) {
+	if (response->link) {
+		ask_there(response->registry, mirror_home(response), steer_there);
+		return;
+	}
 	if (response->stopped || response->output.call_count > 0) {
 		return;
 	}
@@ -295,6 +406,10 @@ void response_steer(struct response *response) {
 
 void response_cancel(struct response *response) {
 	const struct clock *clock = response->deps->clock;
+	if (response->link) {
+		ask_there(response->registry, mirror_home(response), cancel_there);
+		return;
+	}
 	if (stop_early(response, RESPONSE_CANCELLED, "cancelled")) {
 		return;
 	}
@@ -317,6 +432,18 @@ void engine_unfollow(struct engine *engine, struct follower *follower) {
 void engine_each_live(struct engine *engine, const char *conversation,
 		      void (*each)(void *arg, struct response *response), void *arg) {
 	followers_each_live(&engine->registry, conversation, each, arg);
+}
+
+void engine_each_live_id(struct engine *engine, const char *conversation, void (*each)(void *arg, const char *id),
+			 void *arg) {
+	struct place *places;
+	size_t count;
+	/* Without memory there are none. */
+	directory_list(engine->registry.directory, conversation, &places, &count);
+	for (size_t i = 0; i < count; i++) {
+		each(arg, places[i].id);
+	}
+	mem_free(places);
 }
 
 /* --- the end of the process ------------------------------------------------------------------------------------------ */

@@ -1,5 +1,7 @@
 #include "event_log.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 
 void event_log_free(struct event_log *log) {
@@ -107,6 +109,26 @@ int event_log_append(struct event_log *log, enum event_kind kind, uint32_t item,
 		(struct event_entry){.end = end, .kind = (uint8_t)kind, .part = (uint8_t)part, .item = (uint16_t)item};
 	log->owed = owed;
 	return 0;
+}
+
+int event_log_join(struct event_log *log, const struct event_log_tail *tail) {
+	if (tail->count > UINT32_MAX - log->count || reserve(log, log->count + tail->count)) {
+		return -1;
+	}
+	if (tail->side_ends && !log->side_ends) {
+		log->side_ends = mem_zarray(log->capacity ? log->capacity : 1, sizeof *log->side_ends);
+		if (!log->side_ends) {
+			return -1;
+		}
+	}
+	if (tail->count) {
+		memcpy(log->entries + log->count, tail->entries, tail->count * sizeof *log->entries);
+	}
+	if (tail->side_ends && tail->count) {
+		memcpy(log->side_ends + log->count, tail->side_ends, tail->count * sizeof *log->side_ends);
+	}
+	log->count += tail->count;
+	return add(&log->text, tail->text) || add(&log->side, tail->side) ? -1 : 0;
 }
 
 /* --- reading -------------------------------------------------------------------------------------------------------- */

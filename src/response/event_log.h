@@ -54,6 +54,16 @@ int event_log_collect(const struct event_log *log, uint32_t first, struct event_
 /* The log from event `first` on, as it is stored beside the items, so that a response can be replayed with the same numbers:
  * version 2 (before event 0), then each event in 1 to 12 bytes; the usual delta takes 2. */
 void event_log_encode(const struct event_log *log, uint32_t first, struct buf *out);
+/* What another log has behind the end of this one, as it stands there. */
+struct event_log_tail {
+	const struct event_entry *entries;
+	const uint32_t *side_ends; /* NULL: there is nothing beside its text */
+	uint32_t count;
+	struct str text, side;
+};
+/* Appends it; this log then is to be read, and not to be appended to otherwise. -1 when memory is out: the log is of no use. */
+int event_log_join(struct event_log *log, const struct event_log_tail *tail);
+
 /* Whether its terminal event is there. */
 bool event_log_ended(const struct event_log *log);
 /* Appends what is missing of a log that a killed server left: the ends of open items, and the terminal event. */

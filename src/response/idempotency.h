@@ -8,27 +8,17 @@
 #ifndef SLUICE_RESPONSE_IDEMPOTENCY_H
 #define SLUICE_RESPONSE_IDEMPOTENCY_H
 
+#include "claims.h"
 #include "response.h"
 
-/* What this process knows of a key. */
-struct idempotency {
-	struct list link;          /* of the spent ones, oldest first */
-	struct response *response; /* that runs; NULL: spent, it ran and its answer is not kept */
-	struct conversation_claim claim;
-	int64_t created_ms;
-};
-
-/* Makes the claim of a request with a key. `running` gets the response that answers it already, or NULL. -1 with an error
- * when the key is another request's or its answer is gone. */
-int idempotency_find(struct registry *registry, const struct engine_deps *deps, const struct engine_start *start,
-		     struct conversation_claim *claim, struct response **running, struct api_error *error);
-/* From now on the response is the claim's. -1 when memory is out. */
-int idempotency_take(struct response *response, const struct conversation_claim *claim);
+/* From now on the response is the claim's: FREE. Else what the key stands for, as claims_find. */
+enum claim_state idempotency_take(struct response *response, const struct conversation_claim *claim,
+				  struct claim_first *first);
 /* It is over: the key is free, or the store knows more, or it is spent. A response without a key is left alone. */
 void idempotency_settle(struct response *response, bool spent);
+/* What to answer when a key is not free, and the same request does not run. */
+void idempotency_refuse(enum claim_state state, struct api_error *error);
 /* Moves its cursors to a replay of the response of this id. -1 when memory is out. */
 int idempotency_hand_over(struct response *response, const char *id);
-/* Forgets all. */
-void idempotency_free(struct registry *registry);
 
 #endif

@@ -14,7 +14,7 @@ static const char *const state_names[STATE_COUNT] = {
 
 /* Where each state may go. A response that nobody can read any more ends without a commit. */
 static const uint32_t transitions[STATE_COUNT] = {
-	[STATE_READING] = ENDS | TO(STATE_REFUSED),
+	[STATE_READING] = ENDS | TO(STATE_REFUSED) | TO(STATE_STREAMING), /* the latter on another loop */
 	[STATE_ACCEPTED] =
 		TO(STATE_CLAIMING) | TO(STATE_LOADING) | TO(STATE_CONNECTING) | TO(STATE_REFUSED) | TO(STATE_CANCELLED),
 	[STATE_CLAIMING] =
@@ -46,8 +46,18 @@ enum response_state response_end_state(enum response_status status) {
 	return ends[status];
 }
 
+void response_watched(struct response *r) {
+	if (list_linked(&r->unwatched_link)) {
+		list_remove(&r->unwatched_link);
+		directory_watched(&r->presence);
+	}
+}
+
 void response_set_conversation(struct response *r, struct conversation *conversation) {
 	r->conversation = conversation;
+	if (r->presence.directory && directory_occupy(&r->presence, conversation_id(conversation), false) != OCCUPIED) {
+		log_warn(&r->log, "no memory to tell followers");
+	}
 	str_copy_cut(r->conversation_id, sizeof r->conversation_id, str_of(conversation_id(conversation)));
 }
 
@@ -99,15 +109,19 @@ struct response *response_new(struct registry *registry, const struct engine_dep
 	r->input = start->request->input;
 	*start->request = (struct request){0};
 	r->parent = turn_hold(start->parent);
-	if (r->settings.store && start->parent_conversation) {
-		response_set_conversation(r, conversation_hold(start->parent_conversation));
-	}
 	r->status = RESPONSE_IN_PROGRESS;
+	r->presence.id = r->id;
+	r->presence.owner = r->owner;
+	r->presence.background = r->settings.background;
 	log_child(&r->log, start->log, "response", r->id);
 	return r;
 }
 
 static void response_free(struct response *r) {
+	if (r->let_go) {
+		r->let_go(r);
+	}
+	directory_leave(&r->presence, false);
 	list_remove(&r->unwatched_link);
 	registry_undefer(&r->step);
 	registry_undefer(&r->notice);

@@ -8,7 +8,10 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/metrics.h"
+#include "presence.h"
 
+struct engine_deps;
+struct mirror_home;
 struct response;
 
 /* A callback that waits: embedded in its owner, on at most one queue. Zeroed waits for nothing. */
@@ -30,12 +33,15 @@ struct engine_metrics {
 };
 
 struct registry {
-	struct map *live;      /* by response id */
+	const struct engine_deps *deps;
+	struct directory *directory;
+	unsigned loop;    /* this engine's number in the directory */
+	struct map *live; /* by response id */
+	const struct mirror_home *mirror_home;
+	struct map *mirrors;   /* by response id: those that live on other loops and are watched here */
+	struct list links;     /* those that live here and are watched on other loops */
 	struct map *watches;   /* struct conversation_watch, by conversation id */
 	struct list unwatched; /* stored responses without a cursor, the one that lost it first at the head */
-	struct map *claims;    /* by the hash of an idempotency key: struct idempotency, owned */
-	struct list spent;     /* those of answers that are over and not kept */
-	size_t spent_count;
 	struct list queue;
 	uv_idle_t *turn;       /* runs while the queue holds something */
 	uv_timer_t *timer;     /* of checkpoints; runs while something is live */

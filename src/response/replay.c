@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "failure.h"
+#include "mirror.h"
 
 static int take_items(struct response *r, struct stored_response *stored) {
 	r->turn = turn_new(NULL, r->id, &stored->input, &stored->output);
@@ -69,24 +70,6 @@ static void refuse(struct response *r, const struct err *err) {
 	}
 }
 
-/* A cursor that starts behind the last event has made its number up; unless a killed server left the log: then its client saw
- * what was never stored, and still has to hear how it ended. */
-static void place_cursors(struct response *r) {
-	struct api_error error;
-	failure_past_the_end(r->output.events.count, &error);
-	list_each(node, after, &r->cursors) {
-		struct cursor *cursor = container_of(node, struct cursor, link);
-		if (r->torn && cursor->next >= r->output.events.count) {
-			cursor->next = r->output.events.count - 1;
-		} else if (cursor->next > r->output.events.count) {
-			list_remove(&cursor->link);
-			cursor->response = NULL;
-			cursor->sink->refused(cursor, &error);
-			response_release(r);
-		}
-	}
-}
-
 static void on_read(void *arg, struct stored_response *stored, const struct err *read_err) {
 	struct response *r = arg;
 	struct err err = {0};
@@ -96,22 +79,43 @@ static void on_read(void *arg, struct stored_response *stored, const struct err 
 		refuse(r, read_err ? read_err : &err);
 	} else if (response_move(r, response_end_state(r->status))) {
 		r->shown = true;
-		place_cursors(r);
+		response_place_cursors(r);
 		response_notify(r);
 	}
 	stored_response_free(&stored);
 	response_release(r);
 }
 
-struct response *replay_start(struct registry *registry, const struct engine_deps *deps, const char *owner,
-			      const char *id, const struct log *log) {
+static int read_stored(struct response *r) {
+	r->loading = conversation_read_response(r->deps->conversations, r->owner, r->id, on_read, r);
+	return r->loading ? 0 : -1;
+}
+
+/* It ended before its loop was asked. */
+static void on_gone(struct response *r) {
+	if (read_stored(r)) {
+		const struct err no_memory = {.code = ERR_MEMORY};
+		refuse(r, &no_memory);
+	}
+}
+
+static struct response *find_mirror(const struct registry *registry, const char *owner, const char *id) {
+	struct response *mirror = mirror_find(registry, str_of(id));
+	if (!mirror || strcmp(mirror->owner, owner) != 0) {
+		return NULL;
+	}
+	response_hold(mirror);
+	return mirror;
+}
+
+static struct response *make(struct registry *registry, const char *owner, const char *id, const struct log *log) {
 	struct response *r = mem_zalloc(sizeof *r);
 	if (!r) {
 		return NULL;
 	}
 	r->references = 1;
 	r->registry = registry;
-	r->deps = deps;
+	r->deps = registry->deps;
 	r->settings.store = true;
 	r->replayed = true;
 	output_init(&r->output);
@@ -120,10 +124,37 @@ struct response *replay_start(struct registry *registry, const struct engine_dep
 	str_copy_cut(r->id, sizeof r->id, str_of(id));
 	str_copy_cut(r->owner, sizeof r->owner, str_of(owner));
 	log_child(&r->log, log, "response", r->id);
-	r->loading = conversation_read_response(deps->conversations, owner, id, on_read, r);
-	if (!r->loading) {
+	return r;
+}
+
+struct response *replay_from(struct registry *registry, const struct place *home, const struct log *log) {
+	struct response *r = find_mirror(registry, home->owner, home->id);
+	if (r) {
+		return r;
+	}
+	r = make(registry, home->owner, home->id, log);
+	if (r && mirror_open(r, home, on_gone)) {
 		response_release(r);
 		return NULL;
 	}
 	return r;
+}
+
+struct response *replay_start(struct registry *registry, const char *owner, const char *id, const struct log *log) {
+	struct response *r = make(registry, owner, id, log);
+	if (r && read_stored(r)) {
+		response_release(r);
+		return NULL;
+	}
+	return r;
+}
+
+struct response *replay_find(struct registry *registry, const struct engine_watch *watch, const char *id) {
+	struct place home;
+	bool running;
+	if (directory_find(registry->directory, watch->owner, str_of(id), &home, &running) &&
+	    home.loop != registry->loop && (home.stored || watch->own)) {
+		return replay_from(registry, &home, watch->log);
+	}
+	return replay_start(registry, watch->owner, id, watch->log);
 }

@@ -1,13 +1,18 @@
 /* Replay: an ended response, read from the store, becomes what it was at its end, so that cursors read its events with the
- * same numbers as the first time. Private to the response layer. */
+ * same numbers as the first time. One that runs on another loop is mirrored instead.
+ *
+ * It lives as long as a cursor is on it: the caller holds it and opens the cursor, then releases it. NULL when memory is out.
+ * Private to the response layer. */
 #ifndef SLUICE_RESPONSE_REPLAY_H
 #define SLUICE_RESPONSE_REPLAY_H
 
 #include "response.h"
 
-/* Starts reading; it lives as long as a cursor is on it. The caller holds it and opens the cursor, then releases it.
- * NULL when memory is out. */
-struct response *replay_start(struct registry *registry, const struct engine_deps *deps, const char *owner,
-			      const char *id, const struct log *log);
+/* Of the store. */
+struct response *replay_start(struct registry *registry, const char *owner, const char *id, const struct log *log);
+/* Of the loop where it lives; of the store if it has ended there. */
+struct response *replay_from(struct registry *registry, const struct place *home, const struct log *log);
+/* Of another loop, if it lives there, or else of the store. */
+struct response *replay_find(struct registry *registry, const struct engine_watch *watch, const char *id);
 
 #endif

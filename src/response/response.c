@@ -20,8 +20,8 @@ static bool is_stored(const struct response *r) {
 }
 
 static void leave_registry(struct response *r) {
-	list_remove(&r->unwatched_link);
-	followers_leave(r);
+	response_watched(r);
+	directory_leave(&r->presence, settle_find(r->registry, str_of(r->id)) == r);
 	registry_remove(r->registry, r->id);
 	if (r->state != STATE_JOINED) {
 		counter_add(r->registry->metrics.ended[r->state == STATE_REFUSED ? RESPONSE_IN_PROGRESS : r->status],
@@ -415,16 +415,13 @@ static void find_references(struct response *r) {
 }
 
 /* Of what is being loaded, somebody else's turn is under way: known here before the store knows of it. */
-static bool is_locked(const struct response *r, const struct conversation *conversation) {
-	size_t position = 0;
-	void *live = NULL;
-	while (r->continues[0] && map_next(r->registry->live, &position, NULL, &live)) {
-		const struct response *other = live;
-		if (other != r && other->conversation == conversation && !response_ended(other)) {
-			return true;
-		}
+static bool is_locked(struct response *r, const struct conversation *conversation) {
+	const char *id = conversation_id(conversation);
+	if (!r->continues[0]) {
+		return false;
 	}
-	return false;
+	return is_stored(r) ? directory_occupy(&r->presence, id, true) == OCCUPIED_BY_OTHERS
+			    : directory_is_occupied(r->registry->directory, id);
 }
 
 static void on_context(void *owner, struct conversation *conversation, struct turn *turn, const struct err *err) {

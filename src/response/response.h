@@ -52,11 +52,12 @@ struct response {
 	bool frees_claim;                  /* its end frees its key */
 	bool untouched;                    /* it failed without a model having worked on it */
 	bool repeated;                     /* a replay that answers a repeated request */
-	bool replayed;                     /* read from the store: its turn knows nothing of the ones before */
-	bool torn;                         /* replayed, and a killed server left its log without an end */
+	bool replayed; /* read from the store, or of another loop: its turn knows nothing of the ones before */
+	bool torn;     /* replayed, and a killed server left its log without an end */
 
-	struct conversation_watch *watch; /* of its conversation, while it is live and shown */
-	struct list watch_link;
+	struct presence presence;                  /* what other loops see of it */
+	struct mirror_link *link;                  /* it lives on another loop: what joins it with that */
+	void (*let_go)(struct response *response); /* before it is freed; NULL: nothing */
 
 	bool prepare_only; /* the model is not asked */
 	bool counts;       /* its usage says how many tokens the model would be shown */
@@ -103,6 +104,10 @@ void response_abandon(struct response *response);
 void response_notify(struct response *response);
 /* Tells every cursor that the response is not to be had, and closes them. */
 void response_tell_refused(struct response *response, const struct api_error *error);
+/* Somebody watches it, or it does not matter any more that nobody does. */
+void response_watched(struct response *response);
+/* Its log has just become known: a cursor that starts behind the last event has made its number up, and is refused. */
+void response_place_cursors(struct response *response);
 /* Takes the reference over. */
 void response_set_conversation(struct response *response, struct conversation *conversation);
 /* Checks a move against the table, logs it, and makes it. False: not allowed. */

@@ -45,6 +45,7 @@ struct conversation_op *settle_write(struct response *r, settle_write_fn *write,
 static void let_go(struct response *r) {
 	struct registry *registry = r->registry;
 	map_remove(registry->unsettled, str_of(r->id));
+	directory_settle(&r->presence);
 	gauge_set(registry->metrics.unsettled, (int64_t)map_count(registry->unsettled));
 	if (map_count(registry->unsettled) == 0) {
 		uv_timer_stop(registry->settler);

@@ -1,6 +1,7 @@
 #include "unwatched.h"
 
-#include <string.h>
+#include "base/str.h"
+#include "errand.h"
 
 static struct response *response_of(struct list *node) {
 	return container_of(node, struct response, unwatched_link);
@@ -8,34 +9,42 @@ static struct response *response_of(struct list *node) {
 
 static void stop(struct response *r) {
 	log_info(&r->log, "response stopped: nobody watches it any more");
-	list_remove(&r->unwatched_link);
+	response_watched(r);
 	response_stop(r, RESPONSE_INCOMPLETE, "abandoned");
 }
 
-/* The oldest one of this user, if he has more than he may. */
-static struct response *one_too_many(struct registry *registry, const char *owner) {
-	struct response *oldest = NULL;
-	uint32_t count = 0;
-	list_each(node, after, &registry->unwatched) {
-		struct response *r = response_of(node);
-		if (strcmp(r->owner, owner) == 0) {
-			oldest = oldest ? oldest : r;
-			count++;
-		}
+static void stop_if_unwatched(struct registry *registry, const struct errand *errand) {
+	struct response *r = map_get(registry->live, str_of(errand->place.id));
+	if (r && list_linked(&r->unwatched_link)) {
+		stop(r);
 	}
-	return count > registry->max_unwatched ? oldest : NULL;
+}
+
+/* The oldest one of a user who has more than he may. Without memory it goes on. */
+static void stop_oldest(struct registry *registry, const struct place *oldest) {
+	struct response *r = map_get(registry->live, str_of(oldest->id));
+	if (oldest->loop != registry->loop) {
+		errand_send(&(struct errand){.directory = registry->directory,
+					     .to = oldest->loop,
+					     .place = *oldest,
+					     .run = stop_if_unwatched});
+	} else if (r) {
+		stop(r);
+	}
 }
 
 void unwatched_add(struct response *r) {
 	struct registry *registry = r->registry;
+	struct place oldest;
 	if (r->settings.background) {
 		return; /* it was asked for without a watcher */
 	}
 	r->unwatched_us = clock_monotonic_us(r->deps->clock);
 	list_append(&registry->unwatched, &r->unwatched_link);
-	struct response *oldest = registry->unwatched_ms == 0 ? r : one_too_many(registry, r->owner);
-	if (oldest) {
-		stop(oldest);
+	if (registry->unwatched_ms == 0) {
+		stop(r);
+	} else if (directory_unwatched(&r->presence, registry->max_unwatched, &oldest)) {
+		stop_oldest(registry, &oldest);
 	}
 }
 

@@ -4,8 +4,7 @@
 
 #include "response.h"
 
-/* The last cursor on a running one was closed. May stop it, or another one of its user. Whoever opens a cursor or ends it
- * takes it off the list. */
+/* The last cursor on a running one was closed. May stop it, or another one of its user, on whichever loop that is. */
 void unwatched_add(struct response *response);
 /* Stops those whose time is up. */
 void unwatched_sweep(struct registry *registry);

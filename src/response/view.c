@@ -183,8 +183,12 @@ bool response_ended(const struct response *response) {
 	return response->state > STATE_COMMITTING;
 }
 
+bool response_is_known(const struct response *response) {
+	return response->state != STATE_READING;
+}
+
 bool response_runs(const struct response *response) {
-	return !response->replayed && !response_ended(response);
+	return (response->link || !response->replayed) && !response_ended(response);
 }
 
 int response_failure(const struct response *response, struct api_error *error) {

@@ -1,3 +1,4 @@
+#include "failure.h"
 #include "response.h"
 
 uint32_t response_shown(const struct response *r) {
@@ -38,6 +39,23 @@ void response_tell_refused(struct response *r, const struct api_error *error) {
 		response_release(r);
 	}
 	response_release(r);
+}
+
+/* Unless a killed server left the log: then its client saw what was never stored, and still has to hear how it ended. */
+void response_place_cursors(struct response *r) {
+	struct api_error error;
+	failure_past_the_end(r->output.events.count, &error);
+	list_each(node, after, &r->cursors) {
+		struct cursor *cursor = container_of(node, struct cursor, link);
+		if (r->torn && cursor->next >= r->output.events.count) {
+			cursor->next = r->output.events.count - 1;
+		} else if (cursor->next > r->output.events.count) {
+			list_remove(&cursor->link);
+			cursor->response = NULL;
+			cursor->sink->refused(cursor, &error);
+			response_release(r);
+		}
+	}
 }
 
 static void on_notice(struct deferred *notice) {

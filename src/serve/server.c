@@ -47,6 +47,8 @@ struct server {
 	struct auth *auth;
 	struct upstream *upstream;
 	struct conversations *conversations;
+	struct mailbox *mailbox;
+	struct directory *directory;
 	struct engine *engine;
 	struct edge *edge;
 	struct admin *admin;
@@ -102,6 +104,7 @@ static void stop(struct server *server) {
 	admin_free(&server->admin);
 	edge_free(&server->edge);
 	auth_free(&server->auth);
+	mailbox_close(server->mailbox);
 	engine_free(&server->engine);
 	upstream_free(&server->upstream);
 	notify_free(&server->notify);
@@ -280,6 +283,8 @@ static int open_modules(struct server *server) {
 		.max_context = (size_t)server->config->limits.max_context,
 	};
 	server->conversations = conversations_new(&conversation_deps, err);
+	server->directory = server->conversations ? directory_new(err) : NULL;
+	server->mailbox = server->directory ? mailbox_new(&server->loop, err) : NULL;
 	const struct engine_options engine_options = {
 		.max_context = (size_t)server->config->limits.max_context,
 		.max_answer = (size_t)server->config->limits.max_answer,
@@ -296,8 +301,10 @@ static int open_modules(struct server *server) {
 		.metrics = server->metrics,
 		.conversations = server->conversations,
 		.upstream = server->upstream,
+		.directory = server->directory,
+		.mailbox = server->mailbox,
 	};
-	server->engine = server->conversations ? engine_new(&engine_options, &engine_deps, err) : NULL;
+	server->engine = server->mailbox ? engine_new(&engine_options, &engine_deps, err) : NULL;
 	const struct auth_options auth_options = {
 		.session_lifetime_ms = server->config->auth.session_lifetime_ms,
 		.signin_lifetime_ms = server->config->auth.signin_lifetime_ms,
@@ -352,6 +359,8 @@ int server_run(const struct config *config, const struct log *log, struct err *e
 	if (uv_loop_close(&server->loop)) {
 		log_warn(log, "the loop was not empty at its end");
 	}
+	mailbox_free(&server->mailbox);
+	directory_free(&server->directory);
 	seal_keyring_free(&server->keyring);
 	buf_free(&server->base_url);
 	metrics_free(&server->metrics);

@@ -22,6 +22,8 @@ struct stage {
 	struct world world;
 	struct vessel vessel;
 	struct engine *engine;
+	struct directory *directory;
+	struct mailbox *mailbox;
 	int64_t unwatched_ms;
 };
 
@@ -85,6 +87,10 @@ static const struct cursor_sink watch = {.ready = on_ready, .refused = on_refuse
 
 static inline void stage_open_engine(struct stage *stage) {
 	struct err err = {0};
+	/* What it knew of the engine before it goes with that. */
+	directory_free(&stage->directory);
+	stage->directory = directory_new(&err);
+	assert_non_null(stage->directory);
 	const struct engine_options options = {.max_live = 8,
 					       .max_context = 65536,
 					       .max_answer = 1000,
@@ -98,6 +104,8 @@ static inline void stage_open_engine(struct stage *stage) {
 		.metrics = stage->vessel.metrics,
 		.conversations = stage->vessel.conversations,
 		.upstream = stage->world.upstream,
+		.directory = stage->directory,
+		.mailbox = stage->mailbox,
 	};
 	stage->engine = engine_new(&options, &deps, &err);
 	assert_non_null(stage->engine);
@@ -111,13 +119,19 @@ static inline void stage_open(struct stage *stage, const struct answer *answers,
 	stage->unwatched_ms = 60000;
 	vessel_open(&stage->vessel, &stage->world.loop);
 	world_connect(&stage->world, NULL);
+	stage->directory = NULL;
+	stage->mailbox = mailbox_new(&stage->world.loop, &(struct err){0});
+	assert_non_null(stage->mailbox);
 	stage_open_engine(stage);
 }
 
 static inline void stage_close(struct stage *stage) {
+	mailbox_close(stage->mailbox);
 	engine_free(&stage->engine);
 	vessel_close(&stage->vessel);
 	world_close(&stage->world);
+	mailbox_free(&stage->mailbox);
+	directory_free(&stage->directory);
 }
 
 #define STAGE(...)                                                                                                     \

@@ -25,6 +25,8 @@ struct stage {
 	struct world world;
 	struct vessel vessel;
 	struct engine *engine;
+	struct directory *directory;
+	struct mailbox *mailbox;
 };
 
 static int64_t monotonic_us(const struct clock *clock) {
@@ -38,6 +40,10 @@ static int64_t wall_ms(const struct clock *clock) {
 
 static void stage_open_engine(struct stage *stage) {
 	struct err err = {0};
+	/* What it knew of the engine before it goes with that. */
+	directory_free(&stage->directory);
+	stage->directory = directory_new(&err);
+	assert_non_null(stage->directory);
 	const struct engine_options options = {.max_live = 8,
 					       .max_context = 65536,
 					       .checkpoint_interval_ms = 5,
@@ -50,6 +56,8 @@ static void stage_open_engine(struct stage *stage) {
 		.metrics = stage->vessel.metrics,
 		.conversations = stage->vessel.conversations,
 		.upstream = stage->world.upstream,
+		.directory = stage->directory,
+		.mailbox = stage->mailbox,
 	};
 	stage->engine = engine_new(&options, &deps, &err);
 	assert_non_null(stage->engine);
@@ -64,13 +72,19 @@ static void stage_open(struct stage *stage, const struct answer *answers, size_t
 	stage->world.default_model = "m";
 	vessel_open(&stage->vessel, &stage->world.loop);
 	world_connect(&stage->world, NULL);
+	stage->directory = NULL;
+	stage->mailbox = mailbox_new(&stage->world.loop, &(struct err){0});
+	assert_non_null(stage->mailbox);
 	stage_open_engine(stage);
 }
 
 static void stage_close(struct stage *stage) {
+	mailbox_close(stage->mailbox);
 	engine_free(&stage->engine);
 	vessel_close(&stage->vessel);
 	world_close(&stage->world);
+	mailbox_free(&stage->mailbox);
+	directory_free(&stage->directory);
 }
 
 #define STAGE(...)                                                                                                     \
@@ -608,26 +622,22 @@ static void a_deleted_answer_frees_its_key(void **state) {
 /* Only so many are remembered, and the oldest are forgotten first. */
 static void spent_keys_are_bounded(void **state) {
 	(void)state;
-	struct registry registry = {.claims = map_new()};
-	struct response response = {.registry = &registry};
-	struct conversation_claim claim = {0};
-	list_init(&registry.spent);
+	struct claims *claims = claims_new();
+	struct idempotency how = {.created_ms = 1000};
+	struct claim_first first;
+	assert_non_null(claims);
 	for (uint32_t i = 0; i < 10003; i++) {
-		memcpy(claim.key, &i, sizeof i);
-		assert_int_equal(idempotency_take(&response, &claim), 0);
-		idempotency_settle(&response, true);
-		assert_null(response.idempotency);
-		idempotency_settle(&response, true);
+		struct idempotency *taken = NULL;
+		memcpy(how.claim.key, &i, sizeof i);
+		assert_int_equal(claims_take(claims, &how, &taken, &first), CLAIM_FREE);
+		claims_settle(claims, taken, true);
 	}
-	assert_int_equal(map_count(registry.claims), 10000);
-	assert_int_equal(registry.spent_count, 10000);
 	for (uint32_t i = 0; i < 10003; i++) {
-		memcpy(claim.key, &i, sizeof i);
-		struct str key = {(const char *)claim.key, sizeof claim.key};
-		assert_int_equal(map_get(registry.claims, key) != NULL, i >= 3);
+		memcpy(how.claim.key, &i, sizeof i);
+		assert_int_equal(claims_find(claims, &how.claim, 1000, &first), i < 3 ? CLAIM_FREE : CLAIM_SPENT);
 	}
-	idempotency_free(&registry);
-	assert_null(registry.claims);
+	claims_free(&claims);
+	assert_null(claims);
 }
 
 /* Whatever fails, the client is told, the model is asked once at most, and the next try gets an answer. */

@@ -1,0 +1,24 @@
+/* A response that lives on another loop, as a response of this one: cursors, views and followers need not know.
+ *
+ *   this loop: mirror             home: a cursor on the response
+ *      open ------------------------>
+ *      <------------- increment -----    what came since the last one; one under way at a time,
+ *      ------ it was taken --------->    so that a loop that lags gets more at once
+ *      leave ----------------------->
+ *
+ * The letter that carries increments goes to and fro; nothing is allocated for each but what it carries. Private to the
+ * response layer. */
+#ifndef SLUICE_RESPONSE_MIRROR_H
+#define SLUICE_RESPONSE_MIRROR_H
+
+#include "response.h"
+
+/* The mirror of this response that is there already, or NULL. Borrowed. */
+struct response *mirror_find(const struct registry *registry, struct str id);
+/* Begins to fill `response`, which is being read. When its home has lost it by then, `gone` is called: it has ended, and the
+ * store has it. -1 when memory is out. */
+int mirror_open(struct response *response, const struct place *home, void (*gone)(struct response *response));
+/* Where what it shows lives. */
+const struct place *mirror_home(const struct response *mirror);
+
+#endif

@@ -379,11 +379,11 @@ int store_health(const struct store *store, struct err *err) {
 static void register_metrics(struct core *core, struct metrics *metrics) {
 	core->commits = metrics_counter(metrics, "sluice_store_commits_total", NULL, "Transactions committed.");
 	core->writes = metrics_counter(metrics, "sluice_store_writes_total", NULL,
-					"Writes handed over; many share a transaction.");
+				       "Writes handed over; many share a transaction.");
 	core->write_failures = metrics_counter(metrics, "sluice_store_write_failures_total", NULL,
-						"Writes that failed, conflicts among them.");
+					       "Writes that failed, conflicts among them.");
 	core->commit_seconds = metrics_histogram(metrics, "sluice_store_commit_seconds", NULL,
-						  "Time of a transaction, until it was durable.");
+						 "Time of a transaction, until it was durable.");
 	core->queue = metrics_gauge(metrics, "sluice_store_queue", NULL, "Writes and reads that wait or run.");
 }
 

@@ -6,7 +6,7 @@
 #include "store/store.h"
 
 struct store_op {
-	struct list node; /* on a lane while it waits, on the done list when it is finished */
+	struct list node;          /* on a lane while it waits, on the done list when it is finished */
 	struct store *store;       /* the handle of the loop that asked */
 	struct store_write *write; /* the one this is part of; NULL for a read */
 	union {

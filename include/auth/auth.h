@@ -1,7 +1,10 @@
 /* Who may do what: users, API keys, browser sessions, one-time sign-in tokens.
  *
  * All credentials are in memory, read once at start; a check touches no disk and takes the same time for a wrong, an
- * unknown, an expired and a revoked one. Changes are written first and take effect when they are durable. Loop thread. */
+ * unknown, an expired and a revoked one. Changes are written first and take effect when they are durable.
+ *
+ * A struct auth is one loop's handle, used by that loop's thread alone, and its completions run there. Behind the handles is
+ * one table under one mutex: what was reported done on one loop is in force on all. */
 #ifndef SLUICE_AUTH_AUTH_H
 #define SLUICE_AUTH_AUTH_H
 
@@ -40,10 +43,14 @@ struct principal {
 };
 
 struct auth *auth_new(const struct auth_options *options, const struct auth_deps *deps, struct err *err);
+/* A further handle for another loop, whose handle of the store is given: called on the first one's thread, and before that
+ * loop's thread uses it. It is freed like the first; the order does not matter. */
+struct auth *auth_share(struct auth *first, struct store *store, struct err *err);
 /* Cancels what is under way; completions that did not run yet never do. Comes before store_close. */
 void auth_free(struct auth **auth);
 
-/* Reads all users and credentials; `done` runs once, with NULL when they are there. Checks fail until then. */
+/* Reads all users and credentials; `done` runs once, with NULL when they are there, for every handle. Checks fail until then.
+ * On the first handle alone. */
 typedef void auth_done_fn(void *owner, const struct err *err);
 int auth_load(struct auth *auth, auth_done_fn *done, void *owner, struct err *err);
 
@@ -77,7 +84,7 @@ struct auth_key_info {
 	int64_t created_ms;
 	int64_t revoked_ms; /* 0: valid */
 };
-/* Calls back at once for every API key, oldest first. */
+/* Calls back at once for every API key, oldest first. Under the mutex: the callback must not call anything here. */
 void auth_each_key(struct auth *auth, void (*each)(void *owner, const struct auth_key_info *key), void *owner);
 
 #endif

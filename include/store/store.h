@@ -1,9 +1,11 @@
 /* The store: an asynchronous interface over a driver (SQLite first).
  *
- * Called on the loop thread only. Work runs on the store's own threads: one that writes (every write that waits, up to
- * 256 or 4 MiB, becomes one transaction: group commit) and one that reads. Completions run on the loop thread, never
- * inside the call that started the work, in the order in which writes were committed. After store_cancel a completion
- * never runs. The loop is kept alive while something is under way, and not by an idle store. */
+ * A struct store is one loop's handle on it, used by that loop's thread alone. Work runs on the store's own threads, shared
+ * by all handles: one that writes (every write that waits, up to 256 or 4 MiB, whichever loop's, becomes one transaction:
+ * group commit) and one that reads. Completions run on the loop that asked, never inside the call that started the work, in
+ * the order in which writes were committed. What a completion reports as written is seen by every read that is started
+ * afterwards, on whatever handle. After store_cancel a completion never runs. The loop is kept alive while something of its
+ * own is under way, and not by an idle store. */
 #ifndef SLUICE_STORE_STORE_H
 #define SLUICE_STORE_STORE_H
 
@@ -26,7 +28,7 @@ struct store_options {
 };
 
 struct store_deps {
-	uv_loop_t *loop;
+	uv_loop_t *loop; /* of the first handle */
 	const struct clock *clock;
 	const struct log *log;
 	struct metrics *metrics; /* outlives the store; not NULL */
@@ -37,9 +39,12 @@ struct store_deps {
  * program; ERR_INVALID when a file is another program's), marks responses found in_progress or queued as incomplete
  * with reason server_restart, starts the threads. The options are not kept; the deps are. */
 struct store *store_open(const struct store_options *options, const struct store_deps *deps, struct err *err);
-/* Blocks until all that was started is done, and runs its completions (which may start more: that is done too). Not
- * from a completion. The loop must run once more before it is closed: the store's wake-up handle is let go there. NULL
- * is fine. */
+/* A further handle on the same store, for another loop: called on the thread that opened it, and before that loop's thread
+ * runs. Every handle is closed; the order does not matter. */
+struct store *store_share(struct store *store, uv_loop_t *loop, struct err *err);
+/* On the handle's loop. Blocks until all that was started on this handle is done, and runs its completions (which may start
+ * more: that is done too); with the last handle the threads end and the databases are closed. Not from a completion. The
+ * loop must run once more before it is closed: the store's wake-up handle is let go there. NULL is fine. */
 void store_close(struct store **store);
 /* True while the store holds nothing that needs the KEK (no wrapped DEK, no credential), as found when it was opened
  * and as handed over since: only then may a missing KEK be made anew. */

@@ -1,4 +1,5 @@
-/* Changes to users and credentials: written first, in effect when they are durable. */
+/* Changes to users and credentials: written first, in effect, on every loop at once, when they are durable. A change belongs
+ * to one loop; what starts one and what takes it over holds the mutex, completions do not. */
 #include <ctype.h>
 #include <string.h>
 
@@ -58,16 +59,18 @@ static void change_written(void *owner, const struct err *failure) {
 	if (failure) {
 		log_warn(&change->auth->log, "change of credentials not written", LOG_ERR(failure));
 	} else {
+		auth_lock(change->auth);
 		if (change->user) {
 			change->user->durable = true;
 		}
 		if (change->apply && change->apply(change, &err)) {
 			result = &err;
 		}
-		const struct auth_credential *credential = auth_table_find(change->auth->table, change->row.id);
+		const struct auth_credential *credential = auth_table_find(change->auth->shared->table, change->row.id);
 		if (credential) {
 			auth_credential_principal(credential, &who);
 		}
+		auth_unlock(change->auth);
 	}
 	/* Of two that race for one sign-in address the store lets one win; the other learns what any late one learns. */
 	if (failure && change->spent[0] && failure->code == ERR_CONFLICT) {
@@ -88,9 +91,9 @@ static void change_start(struct change *change, struct store_write **write) {
 static int apply_put(struct change *change, struct err *err) {
 	struct auth *auth = change->auth;
 	if (change->spent[0]) {
-		auth_table_remove(auth->table, change->spent);
+		auth_table_remove(auth->shared->table, change->spent);
 	}
-	if (!auth_table_add(auth->table, &change->row)) {
+	if (!auth_table_add(auth->shared->table, &change->row)) {
 		return err_set(err, ERR_MEMORY, "the credential is stored, but can be used only after a restart");
 	}
 	log_info(&auth->log, "credential made", LOG_S("kind", auth_table_prefix(change->row.kind)),
@@ -100,7 +103,7 @@ static int apply_put(struct change *change, struct err *err) {
 
 static int apply_revoke(struct change *change, struct err *err) {
 	(void)err;
-	struct auth_credential *credential = auth_table_find(change->auth->table, change->row.id);
+	struct auth_credential *credential = auth_table_find(change->auth->shared->table, change->row.id);
 	if (credential) {
 		credential->row.revoked_ms = change->row.revoked_ms;
 	}
@@ -110,7 +113,7 @@ static int apply_revoke(struct change *change, struct err *err) {
 
 static int apply_delete(struct change *change, struct err *err) {
 	(void)err;
-	auth_table_remove(change->auth->table, change->row.id);
+	auth_table_remove(change->auth->shared->table, change->row.id);
 	return 0;
 }
 
@@ -147,7 +150,7 @@ static void make_secret(struct change *change, enum store_credential_kind kind, 
 	change->row.kind = kind;
 	change->row.created_ms = now;
 	change->row.expires_ms = lifetime_ms ? now + lifetime_ms : 0;
-	auth_table_hash(auth->table, str_of(change->token.text), change->row.hash);
+	auth_table_hash(auth->shared->table, str_of(change->token.text), change->row.hash);
 }
 
 /* Writes the change's row, with its user if that is new and without the sign-in that was spent. */
@@ -169,7 +172,7 @@ static int commit_row(struct change *change, struct err *err) {
 /* A change that will make a credential for the user of this name. */
 static struct change *change_for(struct auth *auth, const char *user, auth_token_fn *done, void *owner,
 				 struct err *err) {
-	if (!auth->loaded) {
+	if (!auth->shared->loaded) {
 		err_set(err, ERR_CONFLICT, "credentials are not read yet");
 		return NULL;
 	}
@@ -181,7 +184,7 @@ static struct change *change_for(struct auth *auth, const char *user, auth_token
 		return NULL;
 	}
 	change->token_done = done;
-	change->user = auth_table_name_user(auth->table, user, auth_now_ms(auth));
+	change->user = auth_table_name_user(auth->shared->table, user, auth_now_ms(auth));
 	if (!change->user) {
 		err_set(err, ERR_MEMORY, "out of memory");
 		change_free(&change);
@@ -189,8 +192,8 @@ static struct change *change_for(struct auth *auth, const char *user, auth_token
 	return change;
 }
 
-int auth_create_key(struct auth *auth, const char *user, const char *label, auth_token_fn *done, void *owner,
-		    struct err *err) {
+static int create_key(struct auth *auth, const char *user, const char *label, auth_token_fn *done, void *owner,
+		      struct err *err) {
 	if (check_label(label, err)) {
 		return -1;
 	}
@@ -203,7 +206,7 @@ int auth_create_key(struct auth *auth, const char *user, const char *label, auth
 	return commit_row(change, err);
 }
 
-int auth_create_signin(struct auth *auth, const char *user, auth_token_fn *done, void *owner, struct err *err) {
+static int create_signin(struct auth *auth, const char *user, auth_token_fn *done, void *owner, struct err *err) {
 	struct change *change = change_for(auth, user, done, owner, err);
 	if (!change) {
 		return -1;
@@ -213,9 +216,9 @@ int auth_create_signin(struct auth *auth, const char *user, auth_token_fn *done,
 	return commit_row(change, err);
 }
 
-int auth_redeem_signin(struct auth *auth, struct str presented, auth_token_fn *done, void *owner, struct err *err) {
+static int redeem_signin(struct auth *auth, struct str presented, auth_token_fn *done, void *owner, struct err *err) {
 	const struct auth_credential *signin =
-		auth_table_prove(auth->table, STORE_SIGNIN, presented, auth_now_ms(auth));
+		auth_table_prove(auth->shared->table, STORE_SIGNIN, presented, auth_now_ms(auth));
 	if (!signin) {
 		return err_set(err, ERR_DENIED, "the sign-in address is unknown, was used already or has expired");
 	}
@@ -232,11 +235,11 @@ int auth_redeem_signin(struct auth *auth, struct str presented, auth_token_fn *d
 
 /* --- taking away --------------------------------------------------------------------------------------------------- */
 static struct auth_credential *find_kind(struct auth *auth, enum store_credential_kind kind, const char *id) {
-	struct auth_credential *credential = auth_table_find(auth->table, id);
+	struct auth_credential *credential = auth_table_find(auth->shared->table, id);
 	return credential && credential->row.kind == kind ? credential : NULL;
 }
 
-int auth_revoke_key(struct auth *auth, const char *key_id, auth_done_fn *done, void *owner, struct err *err) {
+static int revoke_key(struct auth *auth, const char *key_id, auth_done_fn *done, void *owner, struct err *err) {
 	const struct auth_credential *key = find_kind(auth, STORE_API_KEY, key_id);
 	if (!key) {
 		return err_set(err, ERR_NOT_FOUND, "there is no key with this id");
@@ -261,7 +264,7 @@ int auth_revoke_key(struct auth *auth, const char *key_id, auth_done_fn *done, v
 	return 0;
 }
 
-int auth_end_session(struct auth *auth, const char *credential, auth_done_fn *done, void *owner, struct err *err) {
+static int end_session(struct auth *auth, const char *credential, auth_done_fn *done, void *owner, struct err *err) {
 	const struct auth_credential *session = find_kind(auth, STORE_SESSION, credential);
 	if (!session) {
 		return err_set(err, ERR_NOT_FOUND, "there is no such session");
@@ -287,7 +290,7 @@ void auth_change_purge(struct auth *auth) {
 	int64_t now = auth_now_ms(auth);
 	struct store_write *write = NULL;
 	size_t count = 0;
-	list_each(node, after, auth_table_credentials(auth->table)) {
+	list_each(node, after, auth_table_credentials(auth->shared->table)) {
 		const struct auth_credential *credential = container_of(node, struct auth_credential, node);
 		if (!auth_credential_is_expired(credential, now)) {
 			continue;
@@ -299,7 +302,7 @@ void auth_change_purge(struct auth *auth) {
 		if (!write || store_delete_credential(write, credential->row.id)) {
 			break;
 		}
-		auth_table_remove(auth->table, credential->row.id);
+		auth_table_remove(auth->shared->table, credential->row.id);
 		count++;
 	}
 	struct change *change = count ? change_new(auth, NULL, NULL) : NULL;
@@ -309,6 +312,43 @@ void auth_change_purge(struct auth *auth) {
 	}
 	change_start(change, &write);
 	log_info(&auth->log, "expired credentials removed", LOG_I("credentials", count));
+}
+
+/* --- with the mutex -------------------------------------------------------------------------------------------------- */
+int auth_create_key(struct auth *auth, const char *user, const char *label, auth_token_fn *done, void *owner,
+		    struct err *err) {
+	auth_lock(auth);
+	int result = create_key(auth, user, label, done, owner, err);
+	auth_unlock(auth);
+	return result;
+}
+
+int auth_create_signin(struct auth *auth, const char *user, auth_token_fn *done, void *owner, struct err *err) {
+	auth_lock(auth);
+	int result = create_signin(auth, user, done, owner, err);
+	auth_unlock(auth);
+	return result;
+}
+
+int auth_redeem_signin(struct auth *auth, struct str presented, auth_token_fn *done, void *owner, struct err *err) {
+	auth_lock(auth);
+	int result = redeem_signin(auth, presented, done, owner, err);
+	auth_unlock(auth);
+	return result;
+}
+
+int auth_revoke_key(struct auth *auth, const char *key_id, auth_done_fn *done, void *owner, struct err *err) {
+	auth_lock(auth);
+	int result = revoke_key(auth, key_id, done, owner, err);
+	auth_unlock(auth);
+	return result;
+}
+
+int auth_end_session(struct auth *auth, const char *credential, auth_done_fn *done, void *owner, struct err *err) {
+	auth_lock(auth);
+	int result = end_session(auth, credential, done, owner, err);
+	auth_unlock(auth);
+	return result;
 }
 
 void auth_forget(struct auth *auth, void *owner) {

@@ -1,4 +1,5 @@
-/* Users and credentials in memory. Times are handed in; nothing is written here. Loop thread. */
+/* Users and credentials in memory. Times are handed in; nothing is written here. Its caller sees to it that one thread at a
+ * time uses it. */
 #ifndef SLUICE_AUTH_TABLE_H
 #define SLUICE_AUTH_TABLE_H
 

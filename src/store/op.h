@@ -6,8 +6,8 @@
 #include "store/store.h"
 
 struct store_op {
-	struct list node; /* on a lane while it waits, on the done list when it is finished */
-	struct store *store;
+	struct list node;          /* on a lane while it waits, on the done list when it is finished */
+	struct store *store;       /* the handle of the loop that asked */
 	struct store_write *write; /* the one this is part of; NULL for a read */
 	union {
 		store_written_fn *written;
@@ -17,7 +17,7 @@ struct store_op {
 	struct err err; /* ERR_NONE: it went well */
 	struct store_query query;
 	struct store_snapshot *snapshot;
-	bool waiting;   /* no thread has taken it yet; under the store's mutex */
+	bool waiting;   /* no thread has taken it yet; under the core's mutex */
 	bool cancelled; /* loop thread only */
 };
 

@@ -26,7 +26,7 @@ static void register_metrics(struct target *target, struct metrics *metrics) {
 					   "Requests sent to this upstream, further tries included.");
 	target->opens = metrics_counter(metrics, "sluice_upstream_breaker_opens_total", labels,
 					"How often this upstream failed so often that it was passed over.");
-	target->up = metrics_gauge(metrics, "sluice_upstream_up", labels,
+	target->up = metrics_state(metrics, "sluice_upstream_up", labels,
 				   "1: this upstream has answered and is not being passed over.");
 	for (enum upstream_error error = UPSTREAM_OK + 1; error < FAULT_COUNT; error++) {
 		snprintf(labels, sizeof labels, "upstream=\"%s\",kind=\"%s\"", target->name, fault_kind(error));

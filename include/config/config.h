@@ -52,6 +52,7 @@ struct config {
 		char *origins;    /* further allowed Origins, separated by single spaces, in lower case */
 		int64_t drain_timeout_ms;
 		uint32_t max_connections;
+		uint32_t loops;    /* threads that serve connections, each with a share of them */
 		bool openai_names; /* of the events of reasoning */
 	} server;
 	struct {

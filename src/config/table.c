@@ -30,6 +30,7 @@ const struct config_row config_rows[] = {
 	{"server", "origins", CONFIG_ORIGINS, "", 0, TEXT_MAX, AT(server.origins)},
 	{"server", "drain_timeout", CONFIG_TIME, "30s", MS(0), HOURS(1), AT(server.drain_timeout_ms)},
 	{"server", "max_connections", CONFIG_COUNT, "10000", 1, 1000000, AT(server.max_connections)},
+	{"server", "loops", CONFIG_COUNT, "1", 1, 64, AT(server.loops)},
 	{"server", "openai_event_names", CONFIG_YES_NO, "no", 0, 0, AT(server.openai_names)},
 
 	{"store", "dir", CONFIG_TEXT, "/var/lib/sluice", 1, TEXT_MAX, AT(store.dir)},

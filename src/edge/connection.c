@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
@@ -14,73 +13,6 @@
 #define CONNECTION_MAGIC 0x636f6e6eu
 #define DRAIN_CHECK_MS 200
 
-/* How many connections an address has. IPv6 counts by /64, which one customer holds whole. */
-struct address_share {
-	uint32_t count;
-	size_t key_length;
-	char key[9]; /* '4' and 4 bytes, or '6' and 8 bytes */
-};
-
-static bool address_key(int descriptor, struct address_share *share) {
-	struct sockaddr_storage peer = {0};
-	socklen_t length = sizeof peer;
-	if (getpeername(descriptor, (struct sockaddr *)&peer, &length)) {
-		return false;
-	}
-	if (peer.ss_family == AF_INET) {
-		share->key[0] = '4';
-		memcpy(share->key + 1, &((const struct sockaddr_in *)&peer)->sin_addr, 4);
-		share->key_length = 5;
-		return true;
-	}
-	if (peer.ss_family != AF_INET6) {
-		return false;
-	}
-	const struct in6_addr *address = &((const struct sockaddr_in6 *)&peer)->sin6_addr;
-	if (IN6_IS_ADDR_V4MAPPED(address)) {
-		share->key[0] = '4';
-		memcpy(share->key + 1, address->s6_addr + 12, 4);
-		share->key_length = 5;
-		return true;
-	}
-	share->key[0] = '6';
-	memcpy(share->key + 1, address->s6_addr, 8);
-	share->key_length = 9;
-	return true;
-}
-
-static struct address_share *share_find(const struct edge *edge, const struct address_share *key) {
-	return map_get(edge->addresses, (struct str){key->key, key->key_length});
-}
-
-static struct address_share *share_take(struct edge *edge, int descriptor) {
-	struct address_share key = {0};
-	if (!address_key(descriptor, &key)) {
-		return NULL;
-	}
-	struct address_share *share = share_find(edge, &key);
-	if (!share) {
-		share = mem_alloc(sizeof *share);
-		if (!share) {
-			return NULL;
-		}
-		*share = key;
-		if (map_put(edge->addresses, (struct str){share->key, share->key_length}, share)) {
-			mem_free(share);
-			return NULL;
-		}
-	}
-	share->count++;
-	return share;
-}
-
-static void share_give_back(struct edge *edge, struct address_share *share) {
-	if (share && --share->count == 0) {
-		map_remove(edge->addresses, (struct str){share->key, share->key_length});
-		mem_free(share);
-	}
-}
-
 /* The ticker stands still while nothing has a deadline; the wheel then has to be told what time it is. */
 static void ticker_start(struct edge *edge) {
 	if (edge->ticking || edge->closing) {
@@ -91,19 +23,6 @@ static void ticker_start(struct edge *edge) {
 	uv_timer_start(&edge->ticker, edge->on_tick, WHEEL_TICK_US / 1000, WHEEL_TICK_US / 1000);
 }
 
-bool connection_may_accept(struct edge *edge, int descriptor) {
-	bool full = edge->closing || edge->connection_count >= edge->options.max_connections;
-	if (!full && edge->options.max_connections_per_address > 0) {
-		struct address_share key = {0};
-		const struct address_share *share = address_key(descriptor, &key) ? share_find(edge, &key) : NULL;
-		full = share && share->count >= edge->options.max_connections_per_address;
-	}
-	if (full) {
-		counter_add(edge->metrics.refused_connections, 1);
-	}
-	return !full;
-}
-
 struct connection *connection_new(struct edge *edge, struct lws *wsi) {
 	struct connection *connection = mem_zalloc(sizeof *connection);
 	if (!connection) {
@@ -112,7 +31,8 @@ struct connection *connection_new(struct edge *edge, struct lws *wsi) {
 	connection->magic = CONNECTION_MAGIC;
 	connection->edge = edge;
 	connection->wsi = wsi;
-	connection->share = share_take(edge, lws_get_socket_fd(wsi));
+	connection->place = *edge->arriving;
+	*edge->arriving = (struct place){0};
 	char number[24];
 	snprintf(number, sizeof number, "%llu", (unsigned long long)++edge->next_connection);
 	log_child(&connection->log, edge->deps.log, "conn", number);
@@ -147,7 +67,7 @@ void connection_free(struct connection *connection) {
 	struct edge *edge = connection->edge;
 	connection_closed(connection);
 	gauge_add(connection->session ? edge->metrics.websocket_connections : edge->metrics.http_connections, -1);
-	share_give_back(edge, connection->share);
+	places_give_back(edge->places, &connection->place);
 	mem_free(connection->session);
 	list_remove(&connection->link);
 	edge->connection_count--;

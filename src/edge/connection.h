@@ -1,4 +1,4 @@
-/* A client's TCP connection, from accept to close: what HTTP and WebSocket share. Counting per address, one deadline on
+/* A client's TCP connection, from accept to close: what HTTP and WebSocket share. One place among all, one deadline on
  * the wheel, ways to end it. Allocated when libwebsockets adopts it, freed when it destroys its own object; everything that
  * hangs on it (exchange, session) is let go earlier, at the logical close. */
 #ifndef SLUICE_EDGE_CONNECTION_H
@@ -18,7 +18,7 @@ struct connection {
 	struct edge *edge;
 	struct lws *wsi; /* NULL once it is closed logically: nothing is written or asked for any more */
 	struct list link;
-	struct address_share *share;
+	struct place place;
 	struct wheel_timer timer;
 	connection_deadline_fn *on_deadline;
 	struct limiter limiter;
@@ -34,9 +34,7 @@ struct connection {
 	struct log log;      /* conn=NUMBER */
 };
 
-/* Whether a connection that was accepted on this descriptor may be kept; counts it when it may not. */
-bool connection_may_accept(struct edge *edge, int descriptor);
-/* NULL when memory is out. Starts the header deadline. */
+/* NULL when memory is out. Takes the place of edge->arriving over. Starts the header deadline. */
 struct connection *connection_new(struct edge *edge, struct lws *wsi);
 /* The one that hangs on this wsi; NULL for libwebsockets' own. */
 struct connection *connection_of(struct lws *wsi);

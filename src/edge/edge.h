@@ -4,11 +4,12 @@
 
 #include "base/buf.h"
 #include "base/list.h"
-#include "base/map.h"
 #include "edge/server.h"
 #include "files.h"
 #include "listener.h"
 #include "lws.h"
+#include "places.h"
+#include "users.h"
 #include "wheel.h"
 
 struct edge_metrics {
@@ -36,7 +37,7 @@ struct edge {
 	struct lws_context *context; /* libwebsockets sets it to NULL when it has freed it */
 	struct lws_vhost *vhost;
 	struct lws_protocols protocols[3];
-	struct listener *listener;
+	struct listener *listener; /* of the edge that listens for all; else NULL */
 
 	/* Around the phase of the loop in which sockets are read: see http.c, is_replayed. */
 	uv_prepare_t before_poll;
@@ -51,12 +52,15 @@ struct edge {
 
 	struct list connections;
 	size_t connection_count;
-	struct map *addresses; /* struct address_share */
-	struct map *users;     /* struct user_buckets, by user id */
-	int64_t users_swept_us;
 	uint64_t next_connection; /* for the log */
 
-	struct files *files;
+	/* What the edges of all loops share. */
+	struct places *places;
+	struct users *users;
+	const struct files *files;
+	struct seat *seat;
+	struct place *arriving; /* while libwebsockets adopts a connection: its place */
+
 	/* Scratch for events and answers: only between two calls, never across them. */
 	struct buf out;
 	struct buf event;

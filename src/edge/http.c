@@ -6,7 +6,6 @@
 #include "headers.h"
 #include "identity.h"
 #include "static.h"
-#include "users.h"
 
 enum action {
 	RESPONSE_CREATE,
@@ -174,15 +173,9 @@ static int take_limits(struct exchange *exchange, struct gcra *bucket, const str
 
 static int take_user_limits(struct exchange *exchange, struct lws *wsi, struct api_error *error) {
 	struct edge *edge = exchange->edge;
-	struct user_buckets *buckets = users_buckets(edge, exchange->who.user);
-	if (!buckets) {
-		return api_error_set(error, API_OVERLOADED, NULL, NULL);
-	}
-	if (take_limits(exchange, &buckets->requests, &edge->options.http_requests, error)) {
-		return -1;
-	}
-	if (limiter_take_bytes(&buckets->bytes, &edge->options.bytes, edge_now_us(edge), content_length(wsi), error)) {
-		counter_add(edge->metrics.limit_refusals, 1);
+	if (users_take(edge->users, exchange->who.user, content_length(wsi), edge_now_us(edge), &exchange->limits,
+		       error)) {
+		counter_add(edge->metrics.limit_refusals, error->code != API_OVERLOADED);
 		return -1;
 	}
 	return 0;

@@ -15,7 +15,7 @@ static void emit(int level, const char *line) {
 }
 
 void lws_log_route(const struct log *log) {
-	bool wanted = log->sink && log->sink->level >= LOG_DEBUG;
-	lws_log = *log;
+	bool wanted = log && log->sink && log->sink->level >= LOG_DEBUG;
+	lws_log = wanted ? *log : (struct log){0};
 	lws_set_log_level(wanted ? LLL_ERR | LLL_WARN : 0, emit);
 }

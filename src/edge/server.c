@@ -1,18 +1,16 @@
 #include "edge/server.h"
 
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "connection.h"
 #include "edge.h"
+#include "entrance.h"
 #include "guard.h"
 #include "http.h"
 #include "identity.h"
-#include "lws_log.h"
 #include "session.h"
-#include "users.h"
+#include "shared.h"
 
 /* One read of a request's body or of an upgrade; for the whole server. */
 #define SERVICE_BUFFER 16384
@@ -20,8 +18,6 @@
 #define WEBSOCKET_READ 1024
 /* What one lws_write may hand to the socket. */
 #define WRITE_MOST (1 << 20)
-/* Descriptors for the store, the upstream's connections and the rest. */
-#define DESCRIPTOR_RESERVE 32
 
 /* --- callbacks: who is meant ----------------------------------------------------------------------------------------- */
 
@@ -167,7 +163,7 @@ static void register_metrics(struct edge_metrics *m, struct metrics *metrics) {
 static void on_tick(uv_timer_t *ticker) {
 	struct edge *edge = ticker->data;
 	wheel_advance(&edge->wheel, edge_now_us(edge), connection_fire, edge);
-	users_sweep(edge);
+	users_sweep(edge->users, edge_now_us(edge));
 	if (edge->wheel.count == 0) {
 		uv_timer_stop(ticker);
 		edge->ticking = false;
@@ -210,50 +206,6 @@ static int copy_origins(struct edge *edge) {
 	}
 	edge->options.origins = NULL;
 	return edge->origins ? 0 : -1;
-}
-
-/* Guard 6. `fd_limit_per_thread` would do, but makes libwebsockets search its descriptors one by one; the listener
- * watches the numbers instead. */
-static int descriptor_limit(void) {
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= INT32_MAX) {
-		return INT32_MAX;
-	}
-	int most = (int)limit.rlim_cur;
-	return most > 2 * DESCRIPTOR_RESERVE ? most - DESCRIPTOR_RESERVE : most / 2;
-}
-
-static void on_connection(void *owner, int descriptor) {
-	struct edge *edge = owner;
-	if (!connection_may_accept(edge, descriptor)) {
-		close(descriptor);
-		return;
-	}
-	/* On failure it closes the descriptor; else `callback` has been told already. */
-	lws_adopt_descriptor_vhost(edge->vhost, LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP,
-				   (lws_sock_file_fd_type){.sockfd = descriptor}, NULL, NULL);
-}
-
-static int open_listener(struct edge *edge, struct err *err) {
-	const struct listener_options options = {
-		.inherited = edge->options.inherited,
-		.inherited_count = edge->options.inherited_count,
-		.address = edge->options.address,
-		.port = edge->options.port,
-		.descriptor_limit = descriptor_limit(),
-	};
-	const struct listener_deps deps = {
-		.loop = edge->deps.loop,
-		.clock = edge->deps.clock,
-		.log = edge->deps.log,
-		.refused = edge->metrics.refused_connections,
-		.on_connection = on_connection,
-		.owner = edge,
-	};
-	edge->listener = listener_new(&options, &deps, err);
-	edge->options.inherited = NULL;
-	edge->options.inherited_count = 0;
-	return edge->listener ? 0 : -1;
 }
 
 static void set_protocols(struct edge *edge) {
@@ -359,25 +311,30 @@ struct edge *edge_new(const struct edge_options *options, const struct edge_deps
 	edge->on_tick = on_tick;
 	start_handles(edge);
 	register_metrics(&edge->metrics, deps->metrics);
-	edge->addresses = map_new();
-	edge->users = map_new();
-	if (copy_origins(edge) || !edge->addresses || !edge->users) {
+	edge->places = deps->shared->places;
+	edge->users = deps->shared->users;
+	edge->files = deps->shared->files;
+	if (copy_origins(edge)) {
 		err_set(err, ERR_MEMORY, "no memory for the edge");
 		goto fail;
 	}
-	edge->files = files_load(options->www, err);
-	if (!edge->files || open_listener(edge, err)) {
+	set_protocols(edge);
+	if (create_context(edge, err)) {
 		goto fail;
 	}
-	set_protocols(edge);
-	lws_log_route(deps->log);
-	if (create_context(edge, err)) {
+	edge->seat = places_open(edge->places, edge, deps->mailbox);
+	if (!edge->seat) {
+		err_set(err, ERR_LIMIT, "more edges than were announced");
 		goto fail;
 	}
 	return edge;
 fail:
 	edge_free(&edge);
 	return NULL;
+}
+
+int edge_listen(struct edge *edge, const struct edge_door *door, struct err *err) {
+	return entrance_open(edge, door, err);
 }
 
 const char *edge_address(const struct edge *edge) {
@@ -391,7 +348,9 @@ size_t edge_connection_count(const struct edge *edge) {
 /* --- end ------------------------------------------------------------------------------------------------------------- */
 
 void edge_stop_accepting(struct edge *edge) {
-	listener_stop(edge->listener);
+	if (edge->listener) {
+		listener_stop(edge->listener);
+	}
 }
 
 bool edge_has_newcomers(const struct edge *edge) {
@@ -424,9 +383,6 @@ static void on_handle_closed(uv_handle_t *handle) {
 	if (--edge->open_handles > 0) {
 		return;
 	}
-	files_free(&edge->files);
-	users_free(edge);
-	map_free(&edge->addresses);
 	for (size_t i = 0; edge->origins && edge->origins[i]; i++) {
 		mem_free(edge->origins[i]);
 	}
@@ -480,6 +436,7 @@ void edge_free(struct edge **edge) {
 	*edge = NULL;
 	going->closing = true;
 	uv_timer_stop(&going->ticker);
+	places_close(going->places, going->seat);
 	listener_free(&going->listener);
 	list_each(node, after, &going->connections) {
 		struct connection *connection = container_of(node, struct connection, link);

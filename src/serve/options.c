@@ -38,12 +38,12 @@ static int split_origins(struct edge_settings *settings, const char *text, struc
 int edge_settings_make(struct edge_settings *settings, const struct config *config, struct err *err) {
 	*settings = (struct edge_settings){0};
 	struct edge_options *o = &settings->options;
-	if (config_address_split(config->server.listen, settings->address, &o->port, err) ||
+	if (config_address_split(config->server.listen, settings->address, &settings->door.port, err) ||
 	    split_origins(settings, config->server.origins, err)) {
 		edge_settings_free(settings);
 		return -1;
 	}
-	o->address = settings->address;
+	settings->door.address = settings->address;
 	o->public_url = config->server.public_url;
 	o->www = config->server.www;
 	o->max_connections = config->server.max_connections;

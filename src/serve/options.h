@@ -7,9 +7,10 @@
 #include "edge/server.h"
 #include "upstream/client.h"
 
-/* What the options of the edge borrow. */
+/* The options of the edge and what they borrow. */
 struct edge_settings {
 	struct edge_options options;
+	struct edge_door door; /* without inherited sockets */
 	char address[CONFIG_HOST_SIZE];
 	char *origin_text; /* owned: the settings' list, cut at its spaces */
 	const char *origins[CONFIG_MAX_ORIGINS];

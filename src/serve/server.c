@@ -1,69 +1,53 @@
 #include "server.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "admin/command.h"
 #include "admin/keyring.h"
 #include "admin/socket.h"
-#include "auth/auth.h"
 #include "base/mem.h"
-#include "base/metrics.h"
 #include "base/str.h"
-#include "conversation/conversation.h"
 #include "inherit.h"
 #include "notify.h"
 #include "options.h"
-#include "response/engine.h"
+#include "response/directory.h"
 #include "seal/token.h"
-#include "store/store.h"
+#include "worker.h"
 
-/* Whoever was accepted before the signal may still be heard: so long its first request may take. */
-#define NEWCOMERS_MS 500
-#define NEWCOMERS_STEP_MS 10
-#define CLOSING_MS 2000 /* for goodbyes, once nothing runs any more */
-#define CLOSING_STEP_MS 20
 #define TEARDOWN_S 3
-#define CHECKPOINT_MS 250 /* at most so much of a stream is lost by a kill */
 
 struct server {
 	const struct config *config;
 	const struct log *log;
 	struct err *err;
 	int result;
-	uv_loop_t loop;
-	uv_signal_t terminate, interrupt;
-	uv_timer_t deadline;
-	bool leaving, draining, stopped; /* one after the other */
-	int64_t newcomers_ms;            /* since the signal */
-	int64_t closing_ms;              /* since nothing runs any more */
-	int inherited[INHERIT_MAX];      /* listening sockets, until the edge has them */
-	size_t inherited_count;
+	bool leaving, stopping, finished; /* one after the other */
 
-	struct metrics *metrics;
-	struct store *store;
+	uv_signal_t terminate, interrupt;
+	struct edge_settings edge_settings;
 	struct seal_keyring *keyring;
-	struct auth *auth;
-	struct upstream *upstream;
-	struct conversations *conversations;
-	struct mailbox *mailbox;
 	struct directory *directory;
-	struct engine *engine;
-	struct edge *edge;
+	struct edge_shared *edge_shared;
 	struct admin *admin;
 	struct admin_socket *socket;
 	struct notify *notify;
 	struct buf base_url;
+	int inherited[INHERIT_MAX]; /* listening sockets, until the edge has them */
+	size_t inherited_count;
+
+	/* The workers. The first runs on this thread, and is the last to stop: the others share its store. */
+	struct worker **workers;
+	size_t count;                  /* of those that there are: fewer, when one could not be made */
+	size_t idle, stopped;          /* how many said so */
+	bool first_closed;             /* the first has no connections any more */
 };
 
-/* --- going down ------------------------------------------------------------------------------------------------------ */
-
-static void close_handle(void *handle) {
-	if (!uv_is_closing(handle)) {
-		uv_close(handle, NULL);
-	}
+static struct worker *first_of(const struct server *server) {
+	return server->workers[0];
 }
+
+/* --- going down ------------------------------------------------------------------------------------------------------ */
 
 /* Said aloud: a teardown that hangs is a fault, though nothing is lost by it. */
 static void tell_overdue(void) {
@@ -90,87 +74,99 @@ static void bound_teardown(const struct server *server) {
 	alarm(TEARDOWN_S);
 }
 
-/* Everything that has work on the loop goes here; the rest is freed once the loop has run dry. */
-static void stop(struct server *server) {
-	if (server->stopped) {
+static void tell_all(const struct server *server, enum worker_order order) {
+	for (size_t i = 0; i < server->count; i++) {
+		worker_tell(server->workers[i], order);
+	}
+}
+
+/* The others have stopped, the first is told to. */
+static void finish(struct server *server) {
+	if (server->finished) {
 		return;
 	}
-	server->stopped = true;
+	server->finished = true;
 	log_info(server->log, "stopping");
-	close_handle(&server->terminate);
-	close_handle(&server->interrupt);
-	close_handle(&server->deadline);
+	uv_close((uv_handle_t *)&server->terminate, NULL);
+	uv_close((uv_handle_t *)&server->interrupt, NULL);
 	admin_socket_close(&server->socket);
 	admin_free(&server->admin);
-	edge_free(&server->edge);
-	auth_free(&server->auth);
-	mailbox_close(server->mailbox);
-	engine_free(&server->engine);
-	upstream_free(&server->upstream);
 	notify_free(&server->notify);
-	store_close(&server->store);
-	conversations_free(&server->conversations);
-	bound_teardown(server);
+	worker_tell(first_of(server), WORKER_STOP);
 }
 
-static void on_closing(uv_timer_t *timer) {
-	struct server *server = timer->data;
-	server->closing_ms += CLOSING_STEP_MS;
-	if (edge_connection_count(server->edge) == 0 || server->closing_ms > CLOSING_MS) {
-		stop(server);
+static void finish_when_alone(struct server *server) {
+	bool first_goes = server->stopping || server->first_closed;
+	if (first_goes && server->stopped == server->count - 1) {
+		finish(server);
 	}
 }
 
-/* Nothing runs any more. The last events are on their way; the edge closes each session behind them. */
-static void on_idle(void *owner) {
+/* Everything, at once. */
+static void stop(struct server *server) {
+	if (server->stopping) {
+		return;
+	}
+	server->stopping = true;
+	for (size_t i = 1; i < server->count; i++) {
+		worker_tell(server->workers[i], WORKER_STOP);
+		/* Without a thread it comes to its end here. */
+		if (!worker_is_started(server->workers[i])) {
+			worker_run(server->workers[i]);
+		}
+	}
+	finish_when_alone(server);
+}
+
+static void on_closed(struct server *server, struct worker *worker) {
+	if (worker == first_of(server)) {
+		server->first_closed = true;
+		finish_when_alone(server);
+	} else {
+		worker_tell(worker, WORKER_STOP);
+	}
+}
+
+static void on_stopped(struct server *server, const struct worker *worker) {
+	if (worker == first_of(server)) {
+		bound_teardown(server);
+	} else {
+		server->stopped++;
+		finish_when_alone(server);
+	}
+}
+
+static void on_report(void *owner, struct worker *worker, enum worker_report report) {
 	struct server *server = owner;
-	if (server->draining) {
-		uv_timer_start(&server->deadline, on_closing, 0, CLOSING_STEP_MS);
-	}
-}
-
-static void on_drain_deadline(uv_timer_t *timer) {
-	struct server *server = timer->data;
-	log_warn(server->log, "drain time is over", LOG_I("live", engine_live_count(server->engine)));
-	uv_timer_start(&server->deadline, on_closing, CLOSING_STEP_MS, CLOSING_STEP_MS);
-	engine_interrupt_all(server->engine, "server_restart");
-}
-
-static void drain(struct server *server) {
-	server->draining = true;
-	size_t live = engine_live_count(server->engine);
-	log_info(server->log, "draining", LOG_I("live", live),
-		 LOG_I("connections", edge_connection_count(server->edge)));
-	engine_drain(server->engine);
-	edge_drain(server->edge);
-	uv_timer_start(&server->deadline, on_drain_deadline, (uint64_t)server->config->server.drain_timeout_ms, 0);
-	if (live == 0) {
-		on_idle(server);
-	}
-}
-
-static void on_newcomers(uv_timer_t *timer) {
-	struct server *server = timer->data;
-	server->newcomers_ms += NEWCOMERS_STEP_MS;
-	if (server->newcomers_ms > NEWCOMERS_MS || !edge_has_newcomers(server->edge)) {
-		drain(server);
+	switch (report) {
+	case WORKER_IDLE:
+		if (++server->idle == server->count) {
+			tell_all(server, WORKER_CLOSE);
+		}
+		break;
+	case WORKER_CLOSED:
+		on_closed(server, worker);
+		break;
+	case WORKER_STOPPED:
+		on_stopped(server, worker);
+		break;
 	}
 }
 
 /* From here on newcomers wait for the successor, when the socket is inherited. Those who came through the door before it
- * closed are not turned away. */
+ * closed are not turned away: they are on their loop before the order to leave is. */
 static void leave(struct server *server) {
 	server->leaving = true;
 	notify_stopping("draining");
-	edge_stop_accepting(server->edge);
-	uv_timer_start(&server->deadline, on_newcomers, NEWCOMERS_STEP_MS, NEWCOMERS_STEP_MS);
+	edge_stop_accepting(worker_edge(first_of(server)));
+	tell_all(server, WORKER_LEAVE);
 }
 
 /* A second signal does not wait. */
 static void on_signal(uv_signal_t *handle, int number) {
 	struct server *server = handle->data;
 	log_info(server->log, "signal", LOG_S("name", number == SIGTERM ? "SIGTERM" : "SIGINT"));
-	if (server->leaving || !server->edge) {
+	if (server->leaving || !server->notify) {
 		stop(server);
 	} else {
 		leave(server);
@@ -184,42 +180,92 @@ static void fail(struct server *server) {
 
 /* --- coming up ------------------------------------------------------------------------------------------------------- */
 
-static int open_edge(struct server *server) {
-	struct edge_settings settings;
-	if (edge_settings_make(&settings, server->config, server->err)) {
+static struct worker *add_worker(struct server *server) {
+	const struct worker_deps deps = {
+		.config = server->config,
+		.log = server->log,
+		.directory = server->directory,
+		.number = (unsigned)server->count,
+		.count = server->config->server.loops,
+		.first = server->count > 0 ? first_of(server) : NULL,
+		.on_report = on_report,
+		.owner = server,
+	};
+	struct worker *worker = worker_new(&deps, server->err);
+	if (worker) {
+		server->workers[server->count++] = worker;
+	}
+	return worker;
+}
+
+static int add_further_workers(struct server *server) {
+	while (server->count < server->config->server.loops) {
+		struct worker *worker = add_worker(server);
+		if (!worker || worker_open_store(worker, server->err) ||
+		    worker_open_engine(worker, server->keyring, server->err)) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int open_edges(struct server *server) {
+	const struct edge_options *options = &server->edge_settings.options;
+	server->edge_shared = edge_shared_new(options, (unsigned)server->count, server->log, server->err);
+	if (!server->edge_shared) {
 		return -1;
 	}
-	settings.options.inherited = server->inherited;
-	settings.options.inherited_count = server->inherited_count;
-	const struct edge_deps deps = {
-		.loop = &server->loop,
-		.clock = clock_system(),
-		.log = server->log,
-		.metrics = server->metrics,
-		.auth = server->auth,
-		.conversations = server->conversations,
-		.engine = server->engine,
-	};
-	server->edge = edge_new(&settings.options, &deps, server->err);
-	int result = server->edge ? config_base_url(server->config, edge_address(server->edge), &server->base_url,
-						    server->err)
-				  : -1;
-	edge_settings_free(&settings);
-	return result;
+	for (size_t i = 0; i < server->count; i++) {
+		if (worker_open_edge(server->workers[i], options, server->edge_shared, server->err)) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int start_threads(struct server *server) {
+	for (size_t i = 1; i < server->count; i++) {
+		if (worker_start(server->workers[i], server->err)) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int listen_for_all(struct server *server) {
+	struct edge *edge = worker_edge(first_of(server));
+	struct edge_door door = server->edge_settings.door;
+	door.inherited = server->inherited;
+	door.inherited_count = server->inherited_count;
+	if (edge_listen(edge, &door, server->err)) {
+		return -1;
+	}
+	return config_base_url(server->config, edge_address(edge), &server->base_url, server->err);
 }
 
 static int open_admin(struct server *server) {
-	const struct admin_deps deps = {server->auth, server->store, buf_text(&server->base_url)};
+	const struct admin_deps deps = {worker_auth(first_of(server)), worker_store(first_of(server)),
+					buf_text(&server->base_url)};
 	struct buf path = BUF_INIT;
 	int result = -1;
 	buf_printf(&path, "%s/admin.sock", server->config->store.dir);
 	server->admin = deps.base_url && buf_text(&path) ? admin_new(&deps, server->err) : NULL;
 	if (server->admin) {
-		server->socket = admin_socket_open(&server->loop, path.data, server->admin, server->log, server->err);
+		server->socket = admin_socket_open(worker_loop(first_of(server)), path.data, server->admin, server->log,
+						   server->err);
 		result = server->socket ? 0 : -1;
 	}
 	buf_free(&path);
 	return result;
+}
+
+static int open_door(struct server *server) {
+	if (add_further_workers(server) || open_edges(server) || start_threads(server) || listen_for_all(server) ||
+	    open_admin(server)) {
+		return -1;
+	}
+	server->notify = notify_new(worker_loop(first_of(server)), server->err);
+	return server->notify ? 0 : -1;
 }
 
 /* The users are known: from here on strangers and users may be told apart. */
@@ -230,7 +276,7 @@ static void on_identities(void *owner, const struct err *err) {
 		fail(server);
 		return;
 	}
-	if (open_edge(server) || open_admin(server)) {
+	if (open_door(server)) {
 		fail(server);
 		return;
 	}
@@ -239,95 +285,46 @@ static void on_identities(void *owner, const struct err *err) {
 			 LOG_I("count", server->inherited_count));
 	}
 	/* Whoever reads this finds the admin socket, too. */
-	log_info(server->log, "listening", LOG_S("address", edge_address(server->edge)),
+	log_info(server->log, "listening", LOG_S("address", edge_address(worker_edge(first_of(server)))),
 		 LOG_S("version", SLUICE_VERSION));
 	notify_ready(server->base_url.data);
 }
 
-static int open_upstream(struct server *server) {
-	struct upstream_settings settings;
-	if (upstream_settings_make(&settings, server->config, server->err)) {
-		return -1;
-	}
-	const struct upstream_deps deps = {&server->loop, clock_system(), server->log, server->metrics};
-	server->upstream =
-		upstream_new(settings.options, settings.count, server->config->upstream.model, &deps, server->err);
-	upstream_settings_free(&settings);
-	return server->upstream ? 0 : -1;
+static void open_signal(struct server *server, uv_signal_t *handle, int number) {
+	uv_signal_init(worker_loop(first_of(server)), handle);
+	handle->data = server;
+	uv_signal_start(handle, on_signal, number);
 }
 
-static int open_store(struct server *server) {
-	const struct store_options options = {
-		.dir = server->config->store.dir,
-		.busy_timeout_ms = (int)server->config->store.busy_timeout_ms,
-	};
-	const struct store_deps deps = {&server->loop, clock_system(), server->log, server->metrics};
-	server->store = store_open(&options, &deps, server->err);
-	if (!server->store) {
+static int open_first(struct server *server) {
+	struct worker *first = first_of(server);
+	if (edge_settings_make(&server->edge_settings, server->config, server->err) || seal_init(server->err) ||
+	    worker_open_store(first, server->err)) {
 		return -1;
 	}
-	server->keyring = keyring_obtain(server->config->seal.key_file, server->store, server->log, server->err);
-	return server->keyring ? 0 : -1;
+	server->keyring =
+		keyring_obtain(server->config->seal.key_file, worker_store(first), server->log, server->err);
+	if (!server->keyring || worker_open_engine(first, server->keyring, server->err)) {
+		return -1;
+	}
+	return auth_load(worker_auth(first), on_identities, server, server->err);
 }
 
-static int open_modules(struct server *server) {
-	struct err *err = server->err;
-	if (open_store(server) || open_upstream(server)) {
-		return -1;
+static void free_all(struct server *server) {
+	for (size_t i = 0; i < server->count; i++) {
+		worker_join(server->workers[i]);
 	}
-	const struct conversation_deps conversation_deps = {
-		.store = server->store,
-		.keyring = server->keyring,
-		.clock = clock_system(),
-		.log = server->log,
-		.max_context = (size_t)server->config->limits.max_context,
-	};
-	server->conversations = conversations_new(&conversation_deps, err);
-	server->directory = server->conversations ? directory_new(err) : NULL;
-	server->mailbox = server->directory ? mailbox_new(&server->loop, err) : NULL;
-	const struct engine_options engine_options = {
-		.max_context = (size_t)server->config->limits.max_context,
-		.max_answer = (size_t)server->config->limits.max_answer,
-		.openai_names = server->config->server.openai_names,
-		.checkpoint_interval_ms = CHECKPOINT_MS,
-		.unwatched_ms = server->config->limits.unwatched_time_ms,
-		.max_unwatched = server->config->limits.max_unwatched,
-		.max_live = server->config->server.max_connections,
-	};
-	const struct engine_deps engine_deps = {
-		.loop = &server->loop,
-		.clock = clock_system(),
-		.log = server->log,
-		.metrics = server->metrics,
-		.conversations = server->conversations,
-		.upstream = server->upstream,
-		.directory = server->directory,
-		.mailbox = server->mailbox,
-	};
-	server->engine = server->mailbox ? engine_new(&engine_options, &engine_deps, err) : NULL;
-	const struct auth_options auth_options = {
-		.session_lifetime_ms = server->config->auth.session_lifetime_ms,
-		.signin_lifetime_ms = server->config->auth.signin_lifetime_ms,
-	};
-	const struct auth_deps auth_deps = {server->store, server->keyring, clock_system(), server->log};
-	server->auth = server->engine ? auth_new(&auth_options, &auth_deps, err) : NULL;
-	server->notify = server->auth ? notify_new(&server->loop, err) : NULL;
-	if (!server->notify) {
-		return -1;
+	edge_shared_free(&server->edge_shared);
+	/* The first one last: it counts for the others, too. */
+	for (size_t i = server->count; i > 0; i--) {
+		worker_free(&server->workers[i - 1]);
 	}
-	engine_on_idle(server->engine, on_idle, server);
-	return auth_load(server->auth, on_identities, server, err);
-}
-
-static void open_handles(struct server *server) {
-	uv_signal_init(&server->loop, &server->terminate);
-	uv_signal_init(&server->loop, &server->interrupt);
-	uv_timer_init(&server->loop, &server->deadline);
-	server->terminate.data = server;
-	server->interrupt.data = server;
-	server->deadline.data = server;
-	uv_signal_start(&server->terminate, on_signal, SIGTERM);
-	uv_signal_start(&server->interrupt, on_signal, SIGINT);
+	directory_free(&server->directory);
+	seal_keyring_free(&server->keyring);
+	edge_settings_free(&server->edge_settings);
+	buf_free(&server->base_url);
+	mem_free(server->workers);
+	mem_free(server);
 }
 
 int server_run(const struct config *config, const struct log *log, struct err *err) {
@@ -335,35 +332,33 @@ int server_run(const struct config *config, const struct log *log, struct err *e
 	if (!server) {
 		return err_set(err, ERR_MEMORY, "no memory for the server");
 	}
-	if (inherit_sockets(server->inherited, &server->inherited_count, err)) {
-		mem_free(server);
-		return -1;
-	}
 	server->config = config;
 	server->log = log;
 	server->err = err;
-	server->metrics = metrics_new();
-	if (!server->metrics || uv_loop_init(&server->loop)) {
-		metrics_free(&server->metrics);
-		mem_free(server);
-		return err_set(err, ERR_MEMORY, "no memory for the server");
+	server->workers = mem_zarray(config->server.loops, sizeof(struct worker *));
+	if (!server->workers) {
+		err_set(err, ERR_MEMORY, "no memory for the server");
+		goto fail;
+	}
+	if (inherit_sockets(server->inherited, &server->inherited_count, err)) {
+		goto fail;
+	}
+	server->directory = directory_new(err);
+	if (!server->directory || !add_worker(server)) {
+		goto fail;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	open_handles(server);
-	if (seal_init(err) || open_modules(server)) {
+	open_signal(server, &server->terminate, SIGTERM);
+	open_signal(server, &server->interrupt, SIGINT);
+	if (open_first(server)) {
 		fail(server);
 	}
-	uv_run(&server->loop, UV_RUN_DEFAULT);
+	worker_run(first_of(server));
 	int result = server->result;
+	free_all(server);
 	alarm(0);
-	if (uv_loop_close(&server->loop)) {
-		log_warn(log, "the loop was not empty at its end");
-	}
-	mailbox_free(&server->mailbox);
-	directory_free(&server->directory);
-	seal_keyring_free(&server->keyring);
-	buf_free(&server->base_url);
-	metrics_free(&server->metrics);
-	mem_free(server);
 	return result;
+fail:
+	free_all(server);
+	return -1;
 }

@@ -16,6 +16,7 @@ static void defaults_are_the_documented_ones(void **state) {
 	assert_string_equal(c.server.origins, "");
 	assert_int_equal(c.server.drain_timeout_ms, 30000);
 	assert_int_equal(c.server.max_connections, 10000);
+	assert_int_equal(c.server.loops, 1);
 	assert_string_equal(c.store.dir, "/var/lib/sluice");
 	assert_int_equal(c.store.busy_timeout_ms, 5000);
 	assert_string_equal(c.seal.key_file, "/etc/sluice/kek");

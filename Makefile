@@ -45,7 +45,7 @@ UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/tes
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all help deps run test unit scenario browser lint sanitize fuzz fuzz-programs torture bench bench-faults restarts install clean
+.PHONY: all help deps run test unit scenario browser lint sanitize tsan fuzz fuzz-programs torture bench bench-faults restarts install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -96,6 +96,12 @@ sanitize:
 	$(Q)tools/install-dependencies test
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer' \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' all unit scenario
+
+#: make tsan      the whole suite under ThreadSanitizer, with two loops
+tsan:
+	$(Q)tools/install-dependencies test
+	$(Q)SLUICE_SERVER_LOOPS=2 $(MAKE) --no-print-directory BUILD=$(BUILD)/tsan \
+		CFLAGS='-O1 -g -Wno-maybe-uninitialized' SANITIZE=-fsanitize=thread all unit scenario
 
 #: make fuzz      the fuzz targets in tests/fuzz (clang), FUZZ_SECONDS each, or those that FUZZ_TARGETS names
 fuzz:

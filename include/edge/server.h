@@ -30,7 +30,7 @@ struct edge_options {
 	const char *public_url;     /* how people reach the server, or "" or NULL; with https:// cookies are Secure */
 	const char *const *origins; /* further allowed Origins */
 	size_t origin_count;
-	uint32_t max_connections;   /* of all loops together, as the next */
+	uint32_t max_connections; /* of all loops together, as the next */
 	uint32_t max_connections_per_address;
 	size_t max_message;             /* bytes of a WebSocket message or an HTTP body */
 	struct gcra_rate requests;      /* per connection */

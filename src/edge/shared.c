@@ -12,8 +12,7 @@ struct edge_shared *edge_shared_new(const struct edge_options *options, unsigned
 	}
 	/* libwebsockets makes its lines in one buffer of the whole process: from several threads they would be garbled. */
 	lws_log_route(loops == 1 ? log : NULL);
-	shared->places =
-		places_new(options->max_connections, options->max_connections_per_address, loops, err);
+	shared->places = places_new(options->max_connections, options->max_connections_per_address, loops, err);
 	shared->users = shared->places ? users_new(&options->http_requests, &options->bytes, err) : NULL;
 	shared->files = shared->users ? files_load(options->www, err) : NULL;
 	if (!shared->files) {

@@ -23,23 +23,30 @@ static int sd_watchdog_enabled(int unset_environment, uint64_t *usec) {
 
 struct notify {
 	uv_timer_t timer;
+	bool (*all_turn)(void *owner);
+	void *owner;
 };
 
 static void on_timer(uv_timer_t *timer) {
-	(void)timer;
-	sd_notify(0, "WATCHDOG=1");
+	const struct notify *notify = timer->data;
+	if (notify->all_turn(notify->owner)) {
+		sd_notify(0, "WATCHDOG=1");
+	}
 }
 
-struct notify *notify_new(uv_loop_t *loop, struct err *err) {
+struct notify *notify_new(uv_loop_t *loop, bool (*all_turn)(void *owner), void *owner, struct err *err) {
 	struct notify *notify = mem_zalloc(sizeof *notify);
 	if (!notify) {
 		err_set(err, ERR_MEMORY, "no memory for the watchdog");
 		return NULL;
 	}
 	uint64_t period_us = 0;
+	notify->all_turn = all_turn;
+	notify->owner = owner;
 	uv_timer_init(loop, &notify->timer);
+	notify->timer.data = notify;
 	if (sd_watchdog_enabled(0, &period_us) > 0) {
-		uv_timer_start(&notify->timer, on_timer, 0, period_us / 2000);
+		uv_timer_start(&notify->timer, on_timer, 0, period_us / 4000);
 	}
 	return notify;
 }
@@ -64,7 +71,6 @@ static void on_closed(uv_handle_t *handle) {
 
 void notify_free(struct notify **notify) {
 	if (*notify) {
-		(*notify)->timer.data = *notify;
 		uv_close((uv_handle_t *)&(*notify)->timer, on_closed);
 		*notify = NULL;
 	}

@@ -38,9 +38,9 @@ struct server {
 
 	/* The workers. The first runs on this thread, and is the last to stop: the others share its store. */
 	struct worker **workers;
-	size_t count;                  /* of those that there are: fewer, when one could not be made */
-	size_t idle, stopped;          /* how many said so */
-	bool first_closed;             /* the first has no connections any more */
+	size_t count;         /* of those that there are: fewer, when one could not be made */
+	size_t idle, stopped; /* how many said so */
+	bool first_closed;    /* the first has no connections any more */
 };
 
 static struct worker *first_of(const struct server *server) {
@@ -259,12 +259,21 @@ static int open_admin(struct server *server) {
 	return result;
 }
 
+static bool all_turn(void *owner) {
+	const struct server *server = owner;
+	bool all = true;
+	for (size_t i = 0; i < server->count; i++) {
+		all = worker_has_turned(server->workers[i]) && all;
+	}
+	return all;
+}
+
 static int open_door(struct server *server) {
 	if (add_further_workers(server) || open_edges(server) || start_threads(server) || listen_for_all(server) ||
 	    open_admin(server)) {
 		return -1;
 	}
-	server->notify = notify_new(worker_loop(first_of(server)), server->err);
+	server->notify = notify_new(worker_loop(first_of(server)), all_turn, server, server->err);
 	return server->notify ? 0 : -1;
 }
 
@@ -302,8 +311,7 @@ static int open_first(struct server *server) {
 	    worker_open_store(first, server->err)) {
 		return -1;
 	}
-	server->keyring =
-		keyring_obtain(server->config->seal.key_file, worker_store(first), server->log, server->err);
+	server->keyring = keyring_obtain(server->config->seal.key_file, worker_store(first), server->log, server->err);
 	if (!server->keyring || worker_open_engine(first, server->keyring, server->err)) {
 		return -1;
 	}

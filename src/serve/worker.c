@@ -33,6 +33,11 @@ struct report_letter {
 	bool made; /* this worker's loop */
 };
 
+struct pulse_letter {
+	struct letter letter;
+	_Atomic bool waits; /* posted, and not read */
+};
+
 struct worker {
 	struct worker_deps deps;
 	struct log log; /* loop=NUMBER, when there are several */
@@ -47,6 +52,7 @@ struct worker {
 	int64_t closing_ms;   /* since nothing runs any more */
 	struct order_letter orders[WORKER_STOP + 1];
 	struct report_letter reports[WORKER_STOPPED + 1];
+	struct pulse_letter pulse;
 
 	struct metrics *metrics;
 	struct store *store;
@@ -186,6 +192,19 @@ void worker_tell(struct worker *worker, enum worker_order order) {
 	}
 }
 
+static void on_pulse(struct letter *letter) {
+	container_of(letter, struct pulse_letter, letter)->waits = false;
+}
+
+bool worker_has_turned(struct worker *worker) {
+	if (worker->pulse.waits) {
+		return false;
+	}
+	worker->pulse.waits = true;
+	mailbox_post(worker->mailbox, &worker->pulse.letter);
+	return true;
+}
+
 /* --- coming up ------------------------------------------------------------------------------------------------------- */
 
 static void set_letters(struct worker *worker) {
@@ -202,6 +221,7 @@ static void set_letters(struct worker *worker) {
 		worker->reports[i].letter = (struct letter){.deliver = on_report, .drop = on_report_dropped};
 		worker->reports[i].worker = worker;
 	}
+	worker->pulse.letter = (struct letter){.deliver = on_pulse, .drop = on_pulse};
 }
 
 struct worker *worker_new(const struct worker_deps *deps, struct err *err) {

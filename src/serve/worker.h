@@ -73,5 +73,7 @@ void worker_join(struct worker *worker);
 
 /* On the first worker's loop. An order that was given already is not given again. */
 void worker_tell(struct worker *worker, enum worker_order order);
+/* On the first worker's loop: whether this one's has turned since it was last asked. */
+bool worker_has_turned(struct worker *worker);
 
 #endif

@@ -159,7 +159,7 @@ class Server {
 			this.child.kill('SIGKILL');
 			throw error;
 		}
-		const complaint = this.lines.find((line) => /AddressSanitizer|LeakSanitizer|runtime error:/.test(line));
+		const complaint = this.lines.find((line) => /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/.test(line));
 		assert.equal(complaint, undefined, this.#story('was stopped by a sanitizer'));
 		if (clean) {
 			assert.deepEqual(how, { code: 0, signal: null }, this.#story('did not end cleanly'));

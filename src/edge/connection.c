@@ -66,8 +66,8 @@ void connection_closed(struct connection *connection) {
 void connection_free(struct connection *connection) {
 	struct edge *edge = connection->edge;
 	connection_closed(connection);
-	gauge_add(connection->session ? edge->metrics.websocket_connections : edge->metrics.http_connections, -1);
 	places_give_back(edge->places, &connection->place);
+	gauge_add(connection->session ? edge->metrics.websocket_connections : edge->metrics.http_connections, -1);
 	mem_free(connection->session);
 	list_remove(&connection->link);
 	edge->connection_count--;

@@ -1,6 +1,7 @@
 /* Conversations: sealing and opening what the store keeps, and assembling what a model is shown.
  *
- * Loop thread only; completions run later and never after the matching cancel. What starts work returns NULL when memory
+ * Each loop has a module of its own, used by that loop's thread alone. What is written to a thread is decided by the store: one
+ * that loses against another loop's write is sealed anew behind it. Completions run later and never after the matching cancel. What starts work returns NULL when memory
  * is out: nothing was started then, and the completion never runs. Texts exist in the open only here, in the
  * response engine and on the way to client and upstream. */
 #ifndef SLUICE_CONVERSATION_CONVERSATION_H
@@ -11,26 +12,37 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "conversation/turn.h"
+#include "loop/mailbox.h"
 #include "proto/event.h"
 #include "proto/item.h"
 #include "proto/request.h"
 #include "seal/keyring.h"
 #include "store/store.h"
 
-struct conversations;   /* the module */
-struct conversation;    /* one open thread: its data key and head, shared by all turns that run in it */
-struct conversation_op; /* work under way */
+struct conversations;      /* the module */
+struct conversation;       /* one open thread: its data key and head, shared by all turns that run in it */
+struct conversation_op;    /* work under way */
+struct conversation_peers; /* all loops' modules */
+
+/* The loops that tell each other what was deleted, by their mailboxes (borrowed), before any of their modules is made. Freed
+ * when all modules are freed and all mailboxes closed. */
+struct conversation_peers *conversation_peers_new(struct mailbox *const *mailboxes, size_t count, struct err *err);
+void conversation_peers_free(struct conversation_peers **peers);
 
 struct conversation_deps {
 	struct store *store;
 	const struct seal_keyring *keyring;
 	const struct clock *clock;
 	const struct log *log;
+	struct conversation_peers *peers; /* outlives the module. NULL: there is one loop */
+	size_t loop_index;                /* which of them this module's is */
 	size_t max_context; /* bytes of text of a context; a chain that is surely larger is not loaded. 0: no bound */
 };
 
+/* On its loop's thread, or before that runs. */
 struct conversations *conversations_new(const struct conversation_deps *deps, struct err *err);
-void conversations_free(struct conversations **module); /* nothing may be open or under way */
+/* On its loop's thread. Nothing may be open or under way. Its loop's mailbox is closed only after that. */
+void conversations_free(struct conversations **module);
 
 /* 0 while the store takes writes, else -1 with what is wrong: for /readyz. */
 int conversations_health(const struct conversations *module, struct err *err);
@@ -42,7 +54,8 @@ struct conversation *conversation_start(struct conversations *module, const char
 struct conversation *conversation_hold(struct conversation *conversation);
 void conversation_release(struct conversation **conversation);
 const char *conversation_id(const struct conversation *conversation);
-/* How often something of it was deleted while it was open: a turn remembered from before may hold what is gone. */
+/* How often something of it was deleted, on whatever loop, while it was open: a turn remembered from before may hold what is gone.
+ * What is reported as deleted has been counted on every loop. */
 uint32_t conversation_deletions(const struct conversation *conversation);
 
 /* Opens the conversation that a stored response belongs to and rebuilds its turns, root first, up to that response.

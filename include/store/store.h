@@ -70,6 +70,10 @@ int store_put_dek(struct store_write *write, const struct store_dek *dek);
  * change. A change that rewrites the chain without a new record should use up a number all the same, so that others
  * notice. */
 int store_put_thread(struct store_write *write, const struct store_thread *thread, uint32_t expected_last);
+/* The write happens only if the thread still is as `thread` says, in its last_number and its chain, else ERR_CONFLICT: to
+ * delete no more than what was read, and to put a row behind nothing but what it was made for (of two writers that go on
+ * from one row both may reach the same number). */
+int store_expect_thread(struct store_write *write, const struct store_thread *thread);
 /* Inserts or replaces. ERR_CONFLICT when its thread is not there or is another than before. */
 int store_put_response(struct store_write *write, const struct store_response *response);
 /* Inserts, or replaces the record of this number if it is the same response's. ERR_CONFLICT when the thread or response

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "codec.h"
 #include "module.h"
+#include "peers.h"
 #include "seal/record.h"
 
 /* Adds what is deleted to the write, and moves head and row on; on failure the caller puts those back. */
@@ -46,8 +47,11 @@ static int response_changes(struct conversation_op *op, const struct store_snaps
 		return -1;
 	}
 	if (head.count == 0) {
+		if (store_expect_thread(write, &snapshot->threads[0]) || store_delete_thread(write, c->owner, c->id)) {
+			return err_set(err, ERR_MEMORY, "no memory");
+		}
 		thread_forget(c);
-		return store_delete_thread(write, c->owner, c->id) ? err_set(err, ERR_MEMORY, "no memory") : 0;
+		return 0;
 	}
 	c->head = head;
 	bool newest = strcmp(c->row.last_response, op->id) == 0;
@@ -191,11 +195,22 @@ static void report(struct conversation_op *op, const struct err *err) {
 	op_free(&op);
 }
 
+static void report_success(struct conversation_op *op) {
+	report(op, NULL);
+}
+
+/* Before it is reported every loop knows, so that nobody goes on from what is gone. */
 static void on_deleted(void *owner, const struct err *err) {
 	struct conversation_op *op = owner;
+	struct conversation *c = op->conversation;
 	op->store_op = NULL;
-	write_over(op->conversation, err);
-	report(op, err);
+	if (!err) {
+		thread_deleted(op->module, c->owner, c->id);
+	}
+	write_over(c, err);
+	if (err || !peers_tell(op, report_success)) {
+		report(op, err);
+	}
 }
 
 /* -1 with head and row as they were. */
@@ -253,13 +268,24 @@ static void on_thread_read(void *owner, struct store_snapshot *snapshot, const s
 	on_read(owner, snapshot, read_err, item_changes);
 }
 
+static struct conversation_op *op_new_deletion(struct conversations *module, const char *owner, const char *id,
+					       conversation_written_fn *done, void *arg) {
+	struct conversation_op *op = op_new(module, owner, id, arg);
+	if (op && peers_prepare(op)) {
+		op_free(&op);
+	}
+	if (op) {
+		op->done.written = done;
+	}
+	return op;
+}
+
 struct conversation_op *conversation_delete_response(struct conversations *module, const char *owner, const char *id,
 						     conversation_written_fn *done, void *arg) {
-	struct conversation_op *op = op_new(module, owner, id, arg);
+	struct conversation_op *op = op_new_deletion(module, owner, id, done, arg);
 	if (!op) {
 		return NULL;
 	}
-	op->done.written = done;
 	struct store_query query;
 	op_query(&query, STORE_READ_CONTEXT, owner, id);
 	return op_read(&op, &query, on_response_read) ? NULL : op;
@@ -267,11 +293,10 @@ struct conversation_op *conversation_delete_response(struct conversations *modul
 
 struct conversation_op *conversation_delete_item(struct conversations *module, const struct conversation_place *place,
 						 conversation_written_fn *done, void *arg) {
-	struct conversation_op *op = op_new(module, place->owner, place->id, arg);
+	struct conversation_op *op = op_new_deletion(module, place->owner, place->id, done, arg);
 	if (!op) {
 		return NULL;
 	}
-	op->done.written = done;
 	str_copy_cut(op->item, sizeof op->item, str_of(place->item));
 	struct store_query query;
 	op_query(&query, STORE_READ_THREAD, place->owner, place->id);
@@ -290,7 +315,9 @@ static int delete_thread(struct conversation_op *op, const struct store_snapshot
 		return -1;
 	}
 	struct store_write *write = store_write_new();
-	if (!write || store_delete_thread(write, op->owner, op->id)) {
+	/* A turn that began since it was read is not to go with it. */
+	if (!write || store_expect_thread(write, &snapshot->threads[0]) ||
+	    store_delete_thread(write, op->owner, op->id)) {
 		goto no_memory;
 	}
 	op->store_op = store_commit(op->module->deps.store, &write, on_deleted, op);
@@ -323,11 +350,10 @@ static void on_whole_read_to_delete(void *owner, struct store_snapshot *snapshot
 
 struct conversation_op *conversation_delete(struct conversations *module, const char *owner, const char *id,
 					    conversation_written_fn *done, void *arg) {
-	struct conversation_op *op = op_new(module, owner, id, arg);
+	struct conversation_op *op = op_new_deletion(module, owner, id, done, arg);
 	if (!op) {
 		return NULL;
 	}
-	op->done.written = done;
 	struct store_query query;
 	op_query(&query, STORE_READ_THREAD, owner, id);
 	return op_read(&op, &query, on_whole_read_to_delete) ? NULL : op;

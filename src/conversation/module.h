@@ -8,9 +8,12 @@
 #include "draft.h"
 #include "vault.h"
 
+struct notice;
+
 struct conversations {
 	struct conversation_deps deps;
-	struct map *open; /* by thread id: struct conversation, not held */
+	struct map *open;  /* by thread id: struct conversation, not held */
+	struct list loads; /* struct conversation_op: contexts that are being read */
 	size_t under_way;
 };
 
@@ -36,10 +39,16 @@ struct conversation_op {
 	struct conversations *module;
 	struct store_op *store_op;
 	struct conversation *conversation; /* held; writes of a turn and deletions */
-	struct list link;                  /* on the thread's waiting list */
+	struct list link;                  /* on the thread's waiting list, or the module's of loads */
 	struct draft *draft;               /* of a beginning or an end: until it is written */
-	bool repeated;                     /* it is written for the second time */
-	bool behind_begin;                 /* the beginning of the same response waits before it */
+	unsigned losses;                   /* how often it lost against another write */
+	uint32_t expected_last;            /* of the thread's row that it was last sealed for: 0 for none */
+	uint8_t expected_chain[32];
+	struct notice *notice; /* of a deletion, owned: until it is sent */
+	struct notice *sent;   /* whose answers are waited for */
+	bool loads;            /* a context */
+	bool outdated;         /* something was deleted while it was read */
+	bool behind_begin;     /* the beginning of the same response waits before it */
 	char owner[ID_SIZE];
 	char id[ID_SIZE];
 	char item[ID_SIZE];            /* what is to be deleted */
@@ -74,6 +83,9 @@ const struct store_response *snapshot_running(const struct store_snapshot *snaps
 /* The thread of a snapshot as an open conversation: the one that is open already, or a new one whose keys opened and whose
  * head fits its links. The caller holds it. NULL with ERR_CORRUPT when it does not verify. */
 struct conversation *thread_open(struct conversations *module, const struct store_snapshot *snapshot, struct err *err);
+/* Something of the owner's thread is gone for good, deleted on this loop or another: whoever remembers more than the store
+ * has will notice. */
+void thread_deleted(struct conversations *module, const char *owner, const char *id);
 /* Its keys are going: later loads must not find it. */
 void thread_forget(struct conversation *conversation);
 /* Takes row and head of a stale thread from a snapshot. -1 with ERR_CORRUPT when they do not verify. */

@@ -182,8 +182,43 @@ static void log_failure(const struct conversation_op *op, const struct err *err)
 	}
 }
 
+static void on_context(void *owner, struct store_snapshot *snapshot, const struct err *read_err);
+static void on_latest(void *owner, struct store_snapshot *snapshot, const struct err *read_err);
+
+/* Starts, or starts again, the read of a context. -1 when memory is out. */
+static int read_context(struct conversation_op *op, enum store_read_kind kind) {
+	struct store_query query;
+	op_query(&query, kind, op->owner, op->id);
+	query.max_bytes = sealed_bound(op->module, 1);
+	op->outdated = false;
+	op->store_op =
+		store_read(op->module->deps.store, &query, kind == STORE_READ_CONTEXT ? on_context : on_latest, op);
+	return op->store_op ? 0 : -1;
+}
+
+static struct conversation_op *load(struct conversation_op *op, enum store_read_kind kind) {
+	op->loads = true;
+	list_append(&op->module->loads, &op->link);
+	if (read_context(op, kind)) {
+		op_free(&op);
+	}
+	return op;
+}
+
+/* What was read may hold what has been deleted since, and was reported so. */
+static bool is_read_again(struct conversation_op *op, struct store_snapshot **snapshot, enum store_read_kind kind) {
+	if (!op->outdated || read_context(op, kind)) {
+		return false;
+	}
+	store_snapshot_free(snapshot);
+	return true;
+}
+
 static void on_context(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
 	struct conversation_op *op = owner;
+	if (is_read_again(op, &snapshot, STORE_READ_CONTEXT)) {
+		return;
+	}
 	struct conversation *conversation = NULL;
 	struct turn *turn = NULL;
 	struct err err = {0};
@@ -203,10 +238,7 @@ struct conversation_op *conversation_load(struct conversations *module, const ch
 		return NULL;
 	}
 	op->done.context = done;
-	struct store_query query;
-	op_query(&query, STORE_READ_CONTEXT, owner, response_id);
-	query.max_bytes = sealed_bound(module, 1);
-	return op_read(&op, &query, on_context) ? NULL : op;
+	return load(op, STORE_READ_CONTEXT);
 }
 
 /* Whether a response is being written that the store may not have yet: its thread knows of it first. */
@@ -252,6 +284,9 @@ static int open_latest(struct conversation_op *op, const struct store_snapshot *
 
 static void on_latest(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
 	struct conversation_op *op = owner;
+	if (is_read_again(op, &snapshot, STORE_READ_LATEST)) {
+		return;
+	}
 	struct conversation *conversation = NULL;
 	struct turn *turn = NULL;
 	struct err err = {0};
@@ -272,10 +307,7 @@ struct conversation_op *conversation_load_latest(struct conversations *module, c
 		return NULL;
 	}
 	op->done.context = done;
-	struct store_query query;
-	op_query(&query, STORE_READ_LATEST, owner, conversation_id);
-	query.max_bytes = sealed_bound(module, 1);
-	return op_read(&op, &query, on_latest) ? NULL : op;
+	return load(op, STORE_READ_LATEST);
 }
 
 /* --- one response ---------------------------------------------------------------------------------------------------- */

@@ -22,6 +22,10 @@ void op_free(struct conversation_op **op) {
 		return;
 	}
 	(*op)->module->under_way--;
+	if ((*op)->loads) {
+		list_remove(&(*op)->link);
+	}
+	mem_free((*op)->notice);
 	conversation_release(&(*op)->conversation);
 	draft_free(&(*op)->draft);
 	mem_free(*op);
@@ -165,6 +169,26 @@ static int verify_head(struct conversation *c, const struct store_snapshot *snap
 	return 0;
 }
 
+int thread_refresh(struct conversation *c, const struct store_snapshot *snapshot, struct err *err) {
+	const struct store_thread before = c->row;
+	c->row = snapshot->threads[0];
+	if (verify_head(c, snapshot, err)) {
+		c->row = before;
+		return -1;
+	}
+	c->stale = false;
+	return 0;
+}
+
+/* Where the store is ahead, another loop has written. What waits for the head, or is under way, sees to it by itself. */
+static int catch_up(struct conversation *c, const struct store_snapshot *snapshot, struct err *err) {
+	if (snapshot->threads[0].last_number <= c->row.last_number) {
+		return 0;
+	}
+	c->stale = true;
+	return c->pending || c->reading ? 0 : thread_refresh(c, snapshot, err);
+}
+
 struct conversation *thread_open(struct conversations *module, const struct store_snapshot *snapshot, struct err *err) {
 	if (snapshot->thread_count != 1) {
 		err_set(err, ERR_CORRUPT, "a response without its conversation");
@@ -173,7 +197,7 @@ struct conversation *thread_open(struct conversations *module, const struct stor
 	const struct store_thread *row = &snapshot->threads[0];
 	struct conversation *c = map_get(module->open, str_of(row->id));
 	if (c && strcmp(c->owner, row->owner) == 0) {
-		return conversation_hold(c);
+		return catch_up(c, snapshot, err) ? NULL : conversation_hold(c);
 	}
 	c = thread_new(module, row->owner, row->id);
 	if (!c) {
@@ -194,17 +218,6 @@ struct conversation *thread_open(struct conversations *module, const struct stor
 free_thread:
 	thread_free(c);
 	return NULL;
-}
-
-int thread_refresh(struct conversation *c, const struct store_snapshot *snapshot, struct err *err) {
-	const struct store_thread before = c->row;
-	c->row = snapshot->threads[0];
-	if (verify_head(c, snapshot, err)) {
-		c->row = before;
-		return -1;
-	}
-	c->stale = false;
-	return 0;
 }
 
 bool thread_is_current(const struct conversation *c, const struct store_snapshot *snapshot) {
@@ -234,9 +247,28 @@ int thread_head_without(const struct conversation *c, const struct store_snapsho
 	return 0;
 }
 
+void thread_deleted(struct conversations *module, const char *owner, const char *id) {
+	struct conversation *c = map_get(module->open, str_of(id));
+	if (c && strcmp(c->owner, owner) == 0) {
+		c->deletions++;
+	}
+	/* Which conversation is read is not known yet: any of the same owner is read once more. */
+	list_each(node, after, &module->loads) {
+		struct conversation_op *op = container_of(node, struct conversation_op, link);
+		op->outdated = op->outdated || strcmp(op->owner, owner) == 0;
+	}
+}
+
 int thread_put(struct conversation *c, struct store_write *write, const char *last_response, int64_t now_ms) {
 	uint32_t expected = c->row.last_number;
 	struct store_thread row = c->row;
+	if (expected && store_expect_thread(write, &c->row)) {
+		return -1;
+	}
+	/* What adds no record uses up a number too, so that whoever goes on from the old row notices. */
+	if (c->head.last_number == expected) {
+		c->head.last_number++;
+	}
 	row.updated_ms = now_ms;
 	row.last_number = c->head.last_number;
 	row.count = c->head.count;

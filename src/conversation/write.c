@@ -4,23 +4,30 @@
 #include "base/str.h"
 #include "codec.h"
 #include "module.h"
+#include "peers.h"
+
+/* How often a write is sealed anew after it lost against others of its thread: each time one of them was written. */
+#define MAX_LOSSES 32
 
 struct conversations *conversations_new(const struct conversation_deps *deps, struct err *err) {
 	struct conversations *module = mem_zalloc(sizeof *module);
 	if (module) {
 		module->deps = *deps;
 		module->open = map_new();
+		list_init(&module->loads);
 	}
 	if (!module || !module->open) {
 		mem_free(module);
 		err_set(err, ERR_MEMORY, "no memory for conversations");
 		return NULL;
 	}
+	peers_join(module);
 	return module;
 }
 
 void conversations_free(struct conversations **module) {
 	if (*module) {
+		peers_leave(*module);
 		map_free(&(*module)->open);
 		mem_free(*module);
 		*module = NULL;
@@ -83,6 +90,20 @@ static void finish(struct conversation_op *op, const struct err *err) {
 
 static void wake(struct conversation *c);
 
+/* Puts it on the list of those that wait for the head. */
+static void queue(struct conversation *c, struct conversation_op *op) {
+	list_each(node, after, &c->waiting) {
+		const struct conversation_op *before = container_of(node, struct conversation_op, link);
+		op->behind_begin = op->behind_begin || (draft_begins(before->draft) && strcmp(before->id, op->id) == 0);
+	}
+	list_append(&c->waiting, &op->link);
+}
+
+/* Whether a conflict may be another loop's write, or one that failed before it. Of a thread that is new no other loop knows. */
+static bool may_be_repeated(const struct conversation_op *op) {
+	return op->done.written && op->draft && op->expected_last && op->losses < MAX_LOSSES;
+}
+
 /* Writes run to their end whether or not somebody waits: the thread's head must know how they went. One that lost against
  * another, as all do that were sealed behind one that failed, is sealed anew at the head that is there. */
 static void on_written(void *owner, const struct err *err) {
@@ -91,9 +112,9 @@ static void on_written(void *owner, const struct err *err) {
 	op->store_op = NULL;
 	c->pending--;
 	c->stale = c->stale || err;
-	if (err && err->code == ERR_CONFLICT && !op->repeated && op->done.written) {
-		op->repeated = true;
-		list_append(&c->waiting, &op->link);
+	if (err && err->code == ERR_CONFLICT && may_be_repeated(op)) {
+		op->losses++;
+		queue(c, op);
 	} else {
 		finish(op, err);
 	}
@@ -148,8 +169,11 @@ static int add_changes(struct conversation_op *op, const struct store_snapshot *
 	return thread_put(c, write, last, now_ms) ? err_set(err, ERR_MEMORY, "no memory for a conversation") : 0;
 }
 
-static void hand_over(struct conversation_op *op, struct store_write **write) {
+/* `row` is what the thread must be like for it to be written. */
+static void hand_over(struct conversation_op *op, const struct store_thread *row, struct store_write **write) {
 	struct conversation *c = op->conversation;
+	op->expected_last = row->last_number;
+	memcpy(op->expected_chain, row->chain, sizeof op->expected_chain);
 	op->store_op = store_commit(c->module->deps.store, write, on_written, op);
 	c->pending++;
 }
@@ -169,20 +193,24 @@ static int write_draft(struct conversation_op *op, const struct store_snapshot *
 		store_write_free(&write);
 		return -1;
 	}
-	hand_over(op, &write);
+	hand_over(op, &row, &write);
 	c->new_key.epoch = 0;
 	return 0;
 }
 
 /* The end is there already: an earlier write whose outcome was unknown has landed. It stands, and is durable once its row
- * has been written again as it is. */
+ * has been written again as it is. The thread's goes with it, so that nothing comes back that is deleted meanwhile. */
 static int confirm(struct conversation_op *op, const struct store_response *row, struct err *err) {
+	struct conversation *c = op->conversation;
+	const struct seal_head head = c->head;
+	const struct store_thread before = c->row;
 	struct store_write *write = store_write_new();
-	if (!write || store_put_response(write, row)) {
+	if (!write || store_put_response(write, row) || thread_put(c, write, before.last_response, before.updated_ms)) {
+		c->head = head;
 		store_write_free(&write);
 		return err_set(err, ERR_MEMORY, "no memory for a write");
 	}
-	hand_over(op, &write);
+	hand_over(op, &before, &write);
 	return 0;
 }
 
@@ -197,8 +225,17 @@ static int resume_edit(struct conversation_op *op, const struct store_snapshot *
 	return 0;
 }
 
+/* Whether the thread is as the write expected it, so that it was something else that it lost against. */
+static bool was_expected(const struct conversation_op *op, const struct store_thread *row) {
+	return op->losses > 0 && op->expected_last == row->last_number &&
+	       memcmp(op->expected_chain, row->chain, sizeof row->chain) == 0;
+}
+
 /* The head is known again. */
 static int resume(struct conversation_op *op, const struct store_snapshot *snapshot, struct err *err) {
+	if (was_expected(op, &snapshot->threads[0])) {
+		return err_set(err, ERR_CONFLICT, "%s could not be written", op->id);
+	}
 	if (draft_edits(op->draft)) {
 		return resume_edit(op, snapshot, err);
 	}
@@ -280,14 +317,10 @@ void write_over(struct conversation *c, const struct err *err) {
 
 /* Waits for the head to be read. */
 static int wait_for_head(struct conversation *c, struct conversation_op *op) {
-	list_each(node, after, &c->waiting) {
-		const struct conversation_op *before = container_of(node, struct conversation_op, link);
-		op->behind_begin = op->behind_begin || (draft_begins(before->draft) && strcmp(before->id, op->id) == 0);
-	}
 	if (read_head(c)) {
 		return -1;
 	}
-	list_append(&c->waiting, &op->link);
+	queue(c, op);
 	return 0;
 }
 
@@ -345,10 +378,11 @@ void conversation_cancel(struct conversation_op **op) {
 	if (!o) {
 		return;
 	}
-	if (o->conversation) {
+	if (o->conversation && !o->sent) {
 		o->done.written = NULL;
 		return;
 	}
+	peers_forget(o);
 	store_cancel(&o->store_op);
 	op_free(&o);
 }

@@ -7,6 +7,7 @@
 
 enum data_statement {
 	HAS_THREAD = OWN_STATEMENTS,
+	HAS_THREAD_AT,
 	START_THREAD,
 	ADVANCE_THREAD,
 	PUT_RESPONSE,
@@ -30,6 +31,7 @@ enum data_statement {
 static const char *const DATA_SQL[DATA_STATEMENTS] = {
 	TRANSACTION_SQL,
 	[HAS_THREAD] = "SELECT 1 FROM thread WHERE id = ?1",
+	[HAS_THREAD_AT] = "SELECT 1 FROM thread WHERE id = ?1 AND owner = ?2 AND last_number = ?3 AND chain = ?4",
 	[START_THREAD] =
 		"INSERT INTO thread (id, owner, created_ms, updated_ms, last_response, last_number, count, chain, head)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
@@ -179,6 +181,17 @@ static int put_thread(struct sqlite_files *files, const struct change_thread *ch
 	return changed < 0 ? -1 : 0;
 }
 
+static int expect_thread(struct sqlite_files *files, const struct store_thread *t, struct err *err) {
+	int there = has(&files->data, HAS_THREAD_AT,
+			SQL_VALUES(SQL_TEXT(t->id), SQL_TEXT(t->owner), SQL_INT(t->last_number),
+				   SQL_BLOB(t->chain, sizeof t->chain)),
+			err);
+	if (there == 0) {
+		return err_set(err, ERR_CONFLICT, "the thread changed meanwhile");
+	}
+	return there < 0 ? -1 : 0;
+}
+
 static int put_response(struct sqlite_files *files, const struct store_response *r, struct err *err) {
 	int changed = sqlite_conn_run(&files->data, PUT_RESPONSE,
 				      SQL_VALUES(SQL_TEXT(r->id), SQL_TEXT(r->thread), SQL_TEXT(r->owner),
@@ -301,6 +314,8 @@ static int delete_credential(struct sqlite_files *files, const struct change *ch
 
 int sqlite_change_apply(struct sqlite_files *files, const struct change *change, struct err *err) {
 	switch (change->kind) {
+	case CHANGE_EXPECT_THREAD:
+		return expect_thread(files, &change->thread.thread, err);
 	case CHANGE_DELETE_THREAD:
 		return delete_thread(files, &change->name, err);
 	case CHANGE_DELETE_RESPONSE:

@@ -88,6 +88,15 @@ int store_put_response(struct store_write *write, const struct store_response *r
 	return 0;
 }
 
+int store_expect_thread(struct store_write *write, const struct store_thread *thread) {
+	struct change *change = add(write, CHANGE_EXPECT_THREAD);
+	if (!change) {
+		return -1;
+	}
+	change->thread = (struct change_thread){*thread, thread->last_number};
+	return 0;
+}
+
 static int put_sealed(struct store_write *write, enum change_kind kind, struct store_record *record) {
 	if (record->sealed.failed) {
 		write->failed = true;

@@ -9,6 +9,7 @@
 /* In the order in which the kinds of one write are applied: what goes makes room for what comes, and whatever another
  * row points at comes before it. The order in which a caller adds changes does not matter. */
 enum change_kind {
+	CHANGE_EXPECT_THREAD, /* changes nothing */
 	CHANGE_DELETE_THREAD,
 	CHANGE_DELETE_RESPONSE,
 	CHANGE_DELETE_RECORD,

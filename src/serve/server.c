@@ -26,9 +26,7 @@ struct server {
 
 	uv_signal_t terminate, interrupt;
 	struct edge_settings edge_settings;
-	struct seal_keyring *keyring;
-	struct directory *directory;
-	struct edge_shared *edge_shared;
+	struct worker_shared shared;
 	struct admin *admin;
 	struct admin_socket *socket;
 	struct notify *notify;
@@ -180,11 +178,11 @@ static void fail(struct server *server) {
 
 /* --- coming up ------------------------------------------------------------------------------------------------------- */
 
-static struct worker *add_worker(struct server *server) {
+static int add_worker(struct server *server) {
 	const struct worker_deps deps = {
 		.config = server->config,
 		.log = server->log,
-		.directory = server->directory,
+		.shared = &server->shared,
 		.number = (unsigned)server->count,
 		.count = server->config->server.loops,
 		.first = server->count > 0 ? first_of(server) : NULL,
@@ -192,17 +190,34 @@ static struct worker *add_worker(struct server *server) {
 		.owner = server,
 	};
 	struct worker *worker = worker_new(&deps, server->err);
-	if (worker) {
-		server->workers[server->count++] = worker;
+	if (!worker) {
+		return -1;
 	}
-	return worker;
+	server->workers[server->count++] = worker;
+	return 0;
 }
 
-static int add_further_workers(struct server *server) {
+/* Every loop with its mailbox, so that each knows how to write to the others. */
+static int add_workers(struct server *server) {
+	struct mailbox *mailboxes[DIRECTORY_LOOPS_MAX];
+	server->shared.directory = directory_new(server->err);
+	if (!server->shared.directory) {
+		return -1;
+	}
 	while (server->count < server->config->server.loops) {
-		struct worker *worker = add_worker(server);
-		if (!worker || worker_open_store(worker, server->err) ||
-		    worker_open_engine(worker, server->keyring, server->err)) {
+		if (add_worker(server)) {
+			return -1;
+		}
+		mailboxes[server->count - 1] = worker_mailbox(server->workers[server->count - 1]);
+	}
+	server->shared.peers = conversation_peers_new(mailboxes, server->count, server->err);
+	return server->shared.peers ? 0 : -1;
+}
+
+static int open_further_workers(struct server *server) {
+	for (size_t i = 1; i < server->count; i++) {
+		if (worker_open_store(server->workers[i], server->err) ||
+		    worker_open_engine(server->workers[i], server->err)) {
 			return -1;
 		}
 	}
@@ -211,12 +226,12 @@ static int add_further_workers(struct server *server) {
 
 static int open_edges(struct server *server) {
 	const struct edge_options *options = &server->edge_settings.options;
-	server->edge_shared = edge_shared_new(options, (unsigned)server->count, server->log, server->err);
-	if (!server->edge_shared) {
+	server->shared.edge = edge_shared_new(options, (unsigned)server->count, server->log, server->err);
+	if (!server->shared.edge) {
 		return -1;
 	}
 	for (size_t i = 0; i < server->count; i++) {
-		if (worker_open_edge(server->workers[i], options, server->edge_shared, server->err)) {
+		if (worker_open_edge(server->workers[i], options, server->err)) {
 			return -1;
 		}
 	}
@@ -269,7 +284,7 @@ static bool all_turn(void *owner) {
 }
 
 static int open_door(struct server *server) {
-	if (add_further_workers(server) || open_edges(server) || start_threads(server) || listen_for_all(server) ||
+	if (open_further_workers(server) || open_edges(server) || start_threads(server) || listen_for_all(server) ||
 	    open_admin(server)) {
 		return -1;
 	}
@@ -311,8 +326,9 @@ static int open_first(struct server *server) {
 	    worker_open_store(first, server->err)) {
 		return -1;
 	}
-	server->keyring = keyring_obtain(server->config->seal.key_file, worker_store(first), server->log, server->err);
-	if (!server->keyring || worker_open_engine(first, server->keyring, server->err)) {
+	server->shared.keyring =
+		keyring_obtain(server->config->seal.key_file, worker_store(first), server->log, server->err);
+	if (!server->shared.keyring || worker_open_engine(first, server->err)) {
 		return -1;
 	}
 	return auth_load(worker_auth(first), on_identities, server, server->err);
@@ -322,13 +338,14 @@ static void free_all(struct server *server) {
 	for (size_t i = 0; i < server->count; i++) {
 		worker_join(server->workers[i]);
 	}
-	edge_shared_free(&server->edge_shared);
+	edge_shared_free(&server->shared.edge);
 	/* The first one last: it counts for the others, too. */
 	for (size_t i = server->count; i > 0; i--) {
 		worker_free(&server->workers[i - 1]);
 	}
-	directory_free(&server->directory);
-	seal_keyring_free(&server->keyring);
+	conversation_peers_free(&server->shared.peers);
+	directory_free(&server->shared.directory);
+	seal_keyring_free(&server->shared.keyring);
 	edge_settings_free(&server->edge_settings);
 	buf_free(&server->base_url);
 	mem_free(server->workers);
@@ -351,14 +368,14 @@ int server_run(const struct config *config, const struct log *log, struct err *e
 	if (inherit_sockets(server->inherited, &server->inherited_count, err)) {
 		goto fail;
 	}
-	server->directory = directory_new(err);
-	if (!server->directory || !add_worker(server)) {
+	int failed = add_workers(server);
+	if (server->count == 0) {
 		goto fail;
 	}
 	signal(SIGPIPE, SIG_IGN);
 	open_signal(server, &server->terminate, SIGTERM);
 	open_signal(server, &server->interrupt, SIGINT);
-	if (open_first(server)) {
+	if (failed || open_first(server)) {
 		fail(server);
 	}
 	worker_run(first_of(server));

@@ -105,11 +105,11 @@ static void stop(struct worker *worker) {
 	uv_close((uv_handle_t *)&worker->deadline, NULL);
 	edge_free(&worker->edge);
 	auth_free(&worker->auth);
-	mailbox_close(worker->mailbox);
 	engine_free(&worker->engine);
 	upstream_free(&worker->upstream);
 	store_close(&worker->store);
 	conversations_free(&worker->conversations);
+	mailbox_close(worker->mailbox);
 	report(worker, WORKER_STOPPED);
 }
 
@@ -297,12 +297,14 @@ static int open_upstream(struct worker *worker, struct err *err) {
 	return worker->upstream ? 0 : -1;
 }
 
-static int open_conversations(struct worker *worker, const struct seal_keyring *keyring, struct err *err) {
+static int open_conversations(struct worker *worker, struct err *err) {
 	const struct conversation_deps deps = {
 		.store = worker->store,
-		.keyring = keyring,
+		.keyring = worker->deps.shared->keyring,
 		.clock = clock_system(),
 		.log = &worker->log,
+		.peers = worker->deps.shared->peers,
+		.loop_index = worker->deps.number,
 		.max_context = (size_t)worker->deps.config->limits.max_context,
 	};
 	worker->conversations = conversations_new(&deps, err);
@@ -327,7 +329,7 @@ static int open_responses(struct worker *worker, struct err *err) {
 		.metrics = worker->metrics,
 		.conversations = worker->conversations,
 		.upstream = worker->upstream,
-		.directory = worker->deps.directory,
+		.directory = worker->deps.shared->directory,
 		.mailbox = worker->mailbox,
 	};
 	worker->engine = engine_new(&options, &deps, err);
@@ -338,30 +340,29 @@ static int open_responses(struct worker *worker, struct err *err) {
 	return 0;
 }
 
-static int open_auth(struct worker *worker, const struct seal_keyring *keyring, struct err *err) {
+static int open_auth(struct worker *worker, struct err *err) {
 	const struct config *config = worker->deps.config;
 	const struct auth_options options = {
 		.session_lifetime_ms = config->auth.session_lifetime_ms,
 		.signin_lifetime_ms = config->auth.signin_lifetime_ms,
 	};
-	const struct auth_deps deps = {worker->store, keyring, clock_system(), &worker->log};
+	const struct auth_deps deps = {worker->store, worker->deps.shared->keyring, clock_system(), &worker->log};
 	worker->auth = worker->deps.first ? auth_share(worker->deps.first->auth, worker->store, err)
 					  : auth_new(&options, &deps, err);
 	return worker->auth ? 0 : -1;
 }
 
-int worker_open_engine(struct worker *worker, const struct seal_keyring *keyring, struct err *err) {
-	bool failed = open_upstream(worker, err) || open_conversations(worker, keyring, err) ||
-		      open_responses(worker, err) || open_auth(worker, keyring, err);
+int worker_open_engine(struct worker *worker, struct err *err) {
+	bool failed = open_upstream(worker, err) || open_conversations(worker, err) || open_responses(worker, err) ||
+		      open_auth(worker, err);
 	return failed ? -1 : 0;
 }
 
-int worker_open_edge(struct worker *worker, const struct edge_options *options, struct edge_shared *shared,
-		     struct err *err) {
+int worker_open_edge(struct worker *worker, const struct edge_options *options, struct err *err) {
 	const struct edge_deps deps = {
 		.loop = &worker->loop,
 		.mailbox = worker->mailbox,
-		.shared = shared,
+		.shared = worker->deps.shared->edge,
 		.clock = clock_system(),
 		.log = &worker->log,
 		.metrics = worker->metrics,
@@ -375,6 +376,10 @@ int worker_open_edge(struct worker *worker, const struct edge_options *options, 
 
 uv_loop_t *worker_loop(struct worker *worker) {
 	return &worker->loop;
+}
+
+struct mailbox *worker_mailbox(const struct worker *worker) {
+	return worker->mailbox;
 }
 
 struct store *worker_store(const struct worker *worker) {

@@ -14,7 +14,9 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "conversation/conversation.h"
 #include "edge/server.h"
+#include "loop/mailbox.h"
 #include "response/directory.h"
 #include "seal/keyring.h"
 #include "store/store.h"
@@ -34,10 +36,18 @@ enum worker_report {
 	WORKER_STOPPED, /* it uses nothing any more that workers share but its places and its mailbox */
 };
 
+/* What all workers use, each made before the first part that needs it is opened. */
+struct worker_shared {
+	struct directory *directory;
+	struct conversation_peers *peers;
+	struct seal_keyring *keyring;
+	struct edge_shared *edge;
+};
+
 struct worker_deps {
 	const struct config *config;
 	const struct log *log;
-	struct directory *directory;
+	const struct worker_shared *shared;
 	unsigned number;      /* 0: the first */
 	unsigned count;       /* how many there are */
 	struct worker *first; /* whose store and credentials it shares; NULL: this one is it */
@@ -53,12 +63,12 @@ void worker_free(struct worker **worker);
 
 /* Each opens a part; one that fails leaves the worker to be stopped like any other. */
 int worker_open_store(struct worker *worker, struct err *err);
-int worker_open_engine(struct worker *worker, const struct seal_keyring *keyring, struct err *err);
+int worker_open_engine(struct worker *worker, struct err *err);
 /* When the credentials are known. */
-int worker_open_edge(struct worker *worker, const struct edge_options *options, struct edge_shared *shared,
-		     struct err *err);
+int worker_open_edge(struct worker *worker, const struct edge_options *options, struct err *err);
 
 uv_loop_t *worker_loop(struct worker *worker);
+struct mailbox *worker_mailbox(const struct worker *worker);
 struct store *worker_store(const struct worker *worker);
 struct auth *worker_auth(const struct worker *worker);
 struct edge *worker_edge(const struct worker *worker);

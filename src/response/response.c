@@ -19,9 +19,14 @@ static bool is_stored(const struct response *r) {
 	return r->settings.store;
 }
 
-static void leave_registry(struct response *r) {
+/* To other loops it runs no more. May come more than once. */
+static void leave_directory(struct response *r) {
 	response_watched(r);
 	directory_leave(&r->presence, settle_find(r->registry, str_of(r->id)) == r);
+}
+
+static void leave_registry(struct response *r) {
+	leave_directory(r);
 	registry_remove(r->registry, r->id);
 	if (r->state != STATE_JOINED) {
 		counter_add(r->registry->metrics.ended[r->state == STATE_REFUSED ? RESPONSE_IN_PROGRESS : r->status],
@@ -69,6 +74,8 @@ static void end(struct response *r) {
 		return;
 	}
 	idempotency_settle(r, !is_stored(r) && !is_worth_asking_again(r));
+	/* Before anybody hears of the end: he may continue it on another loop, at once. */
+	leave_directory(r);
 	event_log_append(&r->output.events, EVENT_TERMINAL, 0, 0);
 	become_turn(r);
 	log_info(&r->log, "response ended", LOG_S("status", response_status_name(r->status)),

@@ -118,6 +118,7 @@ struct engine_watch {
 	struct str id;     /* of the response */
 	uint32_t next;     /* the event wanted first: starting_after + 1, or 0 */
 	bool own;          /* who asks may know of one that is not stored: he began it */
+	bool glances; /* what there is now is enough: of one on another loop nothing more comes, and it is not watched */
 	const struct log *log;
 };
 
@@ -167,7 +168,9 @@ bool response_is_stored(const struct response *response);
  * until the loop runs on, or while a cursor is on it. */
 struct response *engine_find(struct engine *engine, const char *owner, struct str id);
 
-/* Whether a response of this user runs, on whichever loop. */
+/* Whether a response of this user is live on whichever loop, or has ended there and could not be stored yet. */
+bool engine_has(struct engine *engine, const char *owner, struct str id);
+/* Whether it runs there. */
 bool engine_runs(struct engine *engine, const char *owner, struct str id);
 /* Stops a response of this user as response_cancel does; one on another loop soon. -1: none of this id runs. */
 int engine_cancel(struct engine *engine, const char *owner, struct str id);

@@ -196,9 +196,9 @@ void api_response_input_items(struct exchange *exchange) {
 		reply_input(exchange, response_input(live));
 		return;
 	}
-	if (engine_runs(exchange->edge->deps.engine, exchange->who.user, str_of(id))) {
+	if (engine_has(exchange->edge->deps.engine, exchange->who.user, str_of(id))) {
 		static const struct cursor_sink sink = {.ready = on_ready, .refused = on_refused};
-		struct engine_watch watch = {.id = str_of(id)};
+		struct engine_watch watch = {.id = str_of(id), .glances = true};
 		api_watch(exchange, &watch, &sink);
 		return;
 	}

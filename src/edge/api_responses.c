@@ -164,8 +164,8 @@ void api_response_get(struct exchange *exchange) {
 		reply_view(exchange, &view);
 		return;
 	}
-	if (engine_runs(exchange->edge->deps.engine, exchange->who.user, str_of(id))) {
-		struct engine_watch watch = {.id = str_of(id)};
+	if (engine_has(exchange->edge->deps.engine, exchange->who.user, str_of(id))) {
+		struct engine_watch watch = {.id = str_of(id), .glances = true};
 		api_watch(exchange, &watch, &background_sink);
 		return;
 	}

@@ -210,7 +210,7 @@ static int repeat(struct engine *engine, const struct engine_start *start, enum 
 		open_at_start(opening, map_get(registry->live, str_of(home.id)));
 		return 0;
 	}
-	struct response *mirror = replay_from(registry, &home, start->log);
+	struct response *mirror = replay_from(registry, &home, false, start->log);
 	if (!mirror) {
 		return api_error_set(error, API_OVERLOADED, NULL, NULL);
 	}
@@ -356,6 +356,12 @@ static void steer_there(struct registry *there, const struct errand *errand) {
 static void ask_there(const struct registry *registry, const struct place *place,
 		      void (*run)(struct registry *there, const struct errand *errand)) {
 	errand_send(&(struct errand){.directory = registry->directory, .to = place->loop, .place = *place, .run = run});
+}
+
+bool engine_has(struct engine *engine, const char *owner, struct str id) {
+	struct place place;
+	bool running;
+	return directory_find(engine->registry.directory, owner, id, &place, &running);
 }
 
 bool engine_runs(struct engine *engine, const char *owner, struct str id) {

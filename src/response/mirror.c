@@ -12,7 +12,9 @@ struct response *mirror_find(const struct registry *registry, struct str id) {
 static void detach(struct response *r) {
 	struct mirror_link *link = r->link;
 	r->link = NULL;
-	map_remove(r->registry->mirrors, str_of(r->id));
+	if (!link->glances) {
+		map_remove(r->registry->mirrors, str_of(r->id));
+	}
 	link->mirror = NULL;
 	mirror_link_release(link);
 }
@@ -74,7 +76,7 @@ static void take_events(struct response *r, struct increment *increment) {
 	}
 	move_on(r, ends);
 	r->shown = true;
-	if (ends) {
+	if (ends || r->link->glances) {
 		detach(r);
 	}
 	if (first) {
@@ -115,16 +117,18 @@ static void on_increment(struct letter *letter) {
 	mirror_link_release(link);
 }
 
-int mirror_open(struct response *r, const struct place *home, void (*gone)(struct response *response)) {
+int mirror_open(struct response *r, const struct place *home, bool glances, void (*gone)(struct response *response)) {
 	struct registry *registry = r->registry;
 	struct mirror_link *link = mem_zalloc(sizeof *link);
-	if (!link || map_put(registry->mirrors, str_of(r->id), r)) {
+	/* Nobody else may find one that stands still. */
+	if (!link || (!glances && map_put(registry->mirrors, str_of(r->id), r))) {
 		mem_free(link);
 		return -1;
 	}
 	atomic_init(&link->references, 1); /* the mirror's */
 	link->directory = registry->directory;
 	link->home = *home;
+	link->glances = glances;
 	link->away = registry->loop;
 	link->mirror = r;
 	link->gone = gone;

@@ -15,9 +15,10 @@
 
 /* The mirror of this response that is there already, or NULL. Borrowed. */
 struct response *mirror_find(const struct registry *registry, struct str id);
-/* Begins to fill `response`, which is being read. When its home has lost it by then, `gone` is called: it has ended, and the
+/* Begins to fill `response`, which is being read; `glances`: once, with what there is. When its home has lost it by then, `gone` is called: it has ended, and the
  * store has it. -1 when memory is out. */
-int mirror_open(struct response *response, const struct place *home, void (*gone)(struct response *response));
+int mirror_open(struct response *response, const struct place *home, bool glances,
+		void (*gone)(struct response *response));
 /* Where what it shows lives. */
 const struct place *mirror_home(const struct response *mirror);
 

@@ -38,7 +38,7 @@ static void send_more(struct mirror_link *link) {
 	}
 	link->cursor.next = response_shown(r);
 	link->cursor.told = false;
-	if (link->increment.ends) {
+	if (link->increment.ends || link->glances) {
 		send_last(link);
 	} else {
 		carry(link);
@@ -62,12 +62,25 @@ static struct response *find(const struct registry *registry, const struct place
 	return r && strcmp(r->owner, place->owner) == 0 ? r : NULL;
 }
 
+static void take_once(struct mirror_link *link, struct response *r) {
+	if (increment_take(&link->increment, r, 0) == 0) {
+		send_last(link);
+	} else {
+		struct api_error error;
+		api_error_set(&error, API_OVERLOADED, NULL, NULL);
+		send_refusal(link, &error);
+	}
+}
+
 static void on_open(struct letter *letter) {
 	struct mirror_link *link = container_of(letter, struct mirror_link, letter);
 	struct registry *registry = directory_registry(link->directory, link->home.loop);
 	struct response *r = find(registry, &link->home);
 	mirror_link_hold(link); /* this side's */
-	if (r) {
+	if (r && link->glances && r->shown) {
+		/* Without a cursor: who looks once is no watcher. */
+		take_once(link, r);
+	} else if (r) {
 		list_append(&registry->links, &link->link);
 		cursor_open(&link->cursor, r, 0, &sink, link);
 		response_notify_later(r);

@@ -21,6 +21,7 @@ struct mirror_link {
 	struct directory *directory;
 	struct place home;
 	unsigned away; /* the mirror's loop */
+	bool glances;  /* one increment, and it is over */
 	/* On the mirror's loop: an increment has come. */
 	void (*take)(struct letter *letter);
 

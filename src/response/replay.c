@@ -127,13 +127,13 @@ static struct response *make(struct registry *registry, const char *owner, const
 	return r;
 }
 
-struct response *replay_from(struct registry *registry, const struct place *home, const struct log *log) {
-	struct response *r = find_mirror(registry, home->owner, home->id);
+struct response *replay_from(struct registry *registry, const struct place *home, bool glances, const struct log *log) {
+	struct response *r = glances ? NULL : find_mirror(registry, home->owner, home->id);
 	if (r) {
 		return r;
 	}
 	r = make(registry, home->owner, home->id, log);
-	if (r && mirror_open(r, home, on_gone)) {
+	if (r && mirror_open(r, home, glances, on_gone)) {
 		response_release(r);
 		return NULL;
 	}
@@ -154,7 +154,7 @@ struct response *replay_find(struct registry *registry, const struct engine_watc
 	bool running;
 	if (directory_find(registry->directory, watch->owner, str_of(id), &home, &running) &&
 	    home.loop != registry->loop && (home.stored || watch->own)) {
-		return replay_from(registry, &home, watch->log);
+		return replay_from(registry, &home, watch->glances, watch->log);
 	}
 	return replay_start(registry, watch->owner, id, watch->log);
 }

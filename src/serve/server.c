@@ -171,8 +171,12 @@ static void on_signal(uv_signal_t *handle, int number) {
 	}
 }
 
+/* Told at once, and bounded: short of descriptors, libwebsockets makes a context whose teardown has no end. Nobody was served
+ * yet, so nothing can be lost. */
 static void fail(struct server *server) {
 	server->result = -1;
+	log_error(server->log, "not started", LOG_ERR(server->err));
+	bound_teardown(server);
 	stop(server);
 }
 
@@ -355,7 +359,9 @@ static void free_all(struct server *server) {
 int server_run(const struct config *config, const struct log *log, struct err *err) {
 	struct server *server = mem_zalloc(sizeof *server);
 	if (!server) {
-		return err_set(err, ERR_MEMORY, "no memory for the server");
+		err_set(err, ERR_MEMORY, "no memory for the server");
+		log_error(log, "not started", LOG_ERR(err));
+		return -1;
 	}
 	server->config = config;
 	server->log = log;
@@ -384,6 +390,7 @@ int server_run(const struct config *config, const struct log *log, struct err *e
 	alarm(0);
 	return result;
 fail:
+	log_error(log, "not started", LOG_ERR(err));
 	free_all(server);
 	return -1;
 }

@@ -3,15 +3,16 @@
 #include "answer.h"
 #include "base/mem.h"
 #include "chunk_detail.h"
+#include "chunk_frame.h"
 #include "chunk_parse.h"
-#include "chunk_scan.h"
 
 struct chat_reader {
 	struct answer answer;
+	struct chunk_frame frame;
 };
 
 struct chat_reader *chat_reader_new(const struct chat_reader_options *options, struct err *err) {
-	struct chat_reader *reader = mem_alloc(sizeof *reader);
+	struct chat_reader *reader = mem_zalloc(sizeof *reader);
 	if (!reader) {
 		err_set(err, ERR_MEMORY, "no memory for the reader of an answer");
 		return NULL;
@@ -25,6 +26,7 @@ void chat_reader_free(struct chat_reader **reader) {
 	*reader = NULL;
 	if (old) {
 		answer_free(&old->answer);
+		chunk_frame_free(&old->frame);
 		mem_free(old);
 	}
 }
@@ -38,7 +40,7 @@ int chat_reader_read(struct chat_reader *reader, struct str data, struct chat_ch
 	struct answer *answer = &reader->answer;
 	struct chunk_plain plain;
 	*chunk = (struct chat_chunk){0};
-	if (chunk_scan(data, answer->scratch, &plain)) {
+	if (chunk_frame_scan(&reader->frame, data, answer->scratch, &plain)) {
 		return take_plain(answer, &plain, chunk);
 	}
 	if (str_is(str_trim(data), "[DONE]")) {

@@ -239,8 +239,23 @@ static bool take_content(struct scan *s, struct str *out) {
 	if (s->plain.text.length > 0 || s->plain.reasoning.length > 0) {
 		return take_word(s, STR("\"\""));
 	}
-	s->at++;
-	return take_text(s, out);
+	const char *first = ++s->at;
+	if (!take_text(s, out)) {
+		return false;
+	}
+	if (out->length > 0) {
+		s->plain.quoted = (struct str){first, (size_t)(s->at - 1 - first)};
+	}
+	return true;
+}
+
+bool chunk_scan_string(struct str *rest, struct buf *scratch, struct str *text) {
+	struct scan s = {.at = rest->data, .end = rest->data + rest->length, .scratch = scratch};
+	if (!take_text(&s, text)) {
+		return false;
+	}
+	*rest = (struct str){s.at, (size_t)(s.end - s.at)};
+	return true;
 }
 
 static bool take_ignored(struct scan *s) {

@@ -15,9 +15,13 @@
 struct chunk_plain {
 	struct str text, reasoning; /* at most one of the two holds anything */
 	struct str service_tier;
+	struct str
+		quoted; /* the text or reasoning as it stands in the chunk, between its quotes; empty: there is none */
 };
 
 /* false: not known for certain, *plain untouched. */
 bool chunk_scan(struct str data, struct buf *scratch, struct chunk_plain *plain);
+/* Takes one string off the front of `rest`, from its first character to its closing quote. false: not known for certain. */
+bool chunk_scan_string(struct str *rest, struct buf *scratch, struct str *text);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "upstream/chat.h"
 
+#include "../../src/upstream/chunk_frame.h"
 #include "../../src/upstream/chunk_parse.h"
 #include "../../src/upstream/chunk_scan.h"
 
@@ -90,6 +91,26 @@ static void compare(struct str chunk) {
 	buf_free(&scratch);
 }
 
+/* What was remembered of earlier chunks changes nothing. */
+static void compare_framed(struct str chunks) {
+	struct chunk_frame frame = {0};
+	struct buf one = BUF_INIT;
+	struct buf other = BUF_INIT;
+	while (chunks.data) {
+		struct str chunk = str_cut(&chunks, '\n');
+		struct chunk_plain plain;
+		struct chunk_plain framed;
+		bool known = chunk_scan(chunk, &one, &plain);
+		require(chunk_frame_scan(&frame, chunk, &other, &framed) == known);
+		if (known) {
+			require(str_equal(plain.text, framed.text) && str_equal(plain.reasoning, framed.reasoning));
+		}
+	}
+	chunk_frame_free(&frame);
+	buf_free(&one);
+	buf_free(&other);
+}
+
 static void read_answer(struct str chunks, enum chat_think think) {
 	struct heard heard = {0};
 	struct buf scratch = BUF_INIT;
@@ -114,6 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	for (struct str rest = input; rest.data;) {
 		compare(str_cut(&rest, '\n'));
 	}
+	compare_framed(input);
 	for (enum chat_think think = CHAT_THINK_OFF; think <= CHAT_THINK_OPEN; think++) {
 		read_answer(input, think);
 	}

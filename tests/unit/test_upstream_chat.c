@@ -11,8 +11,8 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "chunk_frame.h"
 #include "chunk_parse.h"
-#include "chunk_scan.h"
 #include "upstream/chat.h"
 
 #define CHOICE(members)                                                                                                \
@@ -242,6 +242,87 @@ static bool compare(struct str chunk) {
 	return taken;
 }
 
+static void assert_same(const struct chunk_plain *a, const struct chunk_plain *b, const char *first, const char *then) {
+	if (!str_equal(a->text, b->text) || !str_equal(a->reasoning, b->reasoning)) {
+		fail_msg("%s behind %s: '%.*s%.*s' instead of '%.*s%.*s'", then, first, STR_ARG(b->text),
+			 STR_ARG(b->reasoning), STR_ARG(a->text), STR_ARG(a->reasoning));
+	}
+}
+
+/* Each chunk behind each other one, and behind itself: what was remembered changes nothing. */
+static void test_a_frame_changes_nothing(void **state) {
+	(void)state;
+	const size_t count = sizeof plain / sizeof plain[0];
+	for (size_t i = 0; i < count * count; i++) {
+		const char *chunks[2] = {plain[i / count].chunk, plain[i % count].chunk};
+		struct chunk_frame frame = {0};
+		struct buf one = BUF_INIT;
+		struct buf other = BUF_INIT;
+		for (size_t n = 0; n < 2; n++) {
+			char *copy = exact_copy(str_of(chunks[n]));
+			const struct str data = {copy, strlen(chunks[n])};
+			struct chunk_plain scanned;
+			struct chunk_plain framed;
+			assert_true(chunk_scan(data, &one, &scanned));
+			assert_true(chunk_frame_scan(&frame, data, &other, &framed));
+			assert_same(&scanned, &framed, chunks[0], chunks[n]);
+			free(copy);
+		}
+		chunk_frame_free(&frame);
+		buf_free(&one);
+		buf_free(&other);
+	}
+}
+
+#define FRAMED(text) "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" text "\"},\"logprobs\":null}]}"
+
+/* Every way in which a chunk can differ from the one before it, a byte at a time: it is read as if that had not been. */
+static void test_a_frame_fits_or_does_not(void **state) {
+	(void)state;
+	static const char next[] = FRAMED("w\\u00e9rld");
+	static const char other[] = "x\"\\},]:0n\x1f\xc3";
+	for (size_t i = 0; i < sizeof next - 1; i++) {
+		for (size_t k = 0; k < sizeof other - 1; k++) {
+			struct chunk_frame frame = {0};
+			struct buf one = BUF_INIT;
+			struct buf two = BUF_INIT;
+			struct chunk_plain scanned;
+			struct chunk_plain framed;
+			assert_true(chunk_frame_scan(&frame, STR(FRAMED("Hello")), &two, &framed));
+			char *copy = exact_copy(STR(next));
+			copy[i] = other[k];
+			const struct str data = {copy, sizeof next - 1};
+			bool known = chunk_scan(data, &one, &scanned);
+			assert_int_equal(chunk_frame_scan(&frame, data, &two, &framed), known);
+			if (known) {
+				assert_same(&scanned, &framed, FRAMED("Hello"), copy);
+			}
+			free(copy);
+			chunk_frame_free(&frame);
+			buf_free(&one);
+			buf_free(&two);
+		}
+	}
+}
+
+/* Where each chunk is of another form, looking is given up; and nothing is lost by it. */
+static void test_a_frame_gives_up(void **state) {
+	(void)state;
+	struct chunk_frame frame = {0};
+	struct buf scratch = BUF_INIT;
+	struct chunk_plain found;
+	for (int i = 0; i < 40; i++) {
+		char chunk[200];
+		snprintf(chunk, sizeof chunk, "{\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"created\":%d}",
+			 i + 1000);
+		assert_true(chunk_frame_scan(&frame, str_of(chunk), &scratch, &found));
+		assert_true(str_is(found.text, "a"));
+	}
+	assert_int_equal(frame.misses, 16);
+	chunk_frame_free(&frame);
+	buf_free(&scratch);
+}
+
 static void test_scanner_knows_plain_chunks(void **state) {
 	(void)state;
 	for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
@@ -260,9 +341,13 @@ static void test_plain_chunks_need_no_memory(void **state) {
 	buf_reserve(&l.said, 1000);
 	uint64_t before = mem_alloc_count();
 	assert_int_equal(hear(&l, CONTENT("h\xC3\xA9")), 0);
-	assert_int_equal(hear(&l, DELTA("\"reasoning_content\":\"r\"")), 0);
+	assert_int_equal(hear(&l, CONTENT("\xC3\xA9h")), 0);
 	assert_int_equal(mem_alloc_count(), before);
-	assert_string_equal(buf_text(&l.said), "T(Hello)T(h\xC3\xA9)R(r)");
+	/* Once for another form. */
+	assert_int_equal(hear(&l, DELTA("\"reasoning_content\":\"r\"")), 0);
+	assert_int_equal(hear(&l, DELTA("\"reasoning_content\":\"s\"")), 0);
+	assert_true(mem_alloc_count() <= before + 1);
+	assert_string_equal(buf_text(&l.said), "T(Hello)T(h\xC3\xA9)T(\xC3\xA9h)R(r)R(s)");
 	listen_end(&l);
 }
 
@@ -942,6 +1027,9 @@ static void test_error_bodies(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_frame_changes_nothing),
+		cmocka_unit_test(test_a_frame_fits_or_does_not),
+		cmocka_unit_test(test_a_frame_gives_up),
 		cmocka_unit_test(test_scanner_knows_plain_chunks),
 		cmocka_unit_test(test_plain_chunks_need_no_memory),
 		cmocka_unit_test(test_scanner_leaves_the_unusual),

@@ -36,9 +36,8 @@ struct server {
 
 	/* The workers. The first runs on this thread, and is the last to stop: the others share its store. */
 	struct worker **workers;
-	size_t count;         /* of those that there are: fewer, when one could not be made */
-	size_t idle, stopped; /* how many said so */
-	bool first_closed;    /* the first has no connections any more */
+	size_t count;                 /* of those that there are: fewer, when one could not be made */
+	size_t idle, closed, stopped; /* how many said so */
 };
 
 static struct worker *first_of(const struct server *server) {
@@ -94,8 +93,7 @@ static void finish(struct server *server) {
 }
 
 static void finish_when_alone(struct server *server) {
-	bool first_goes = server->stopping || server->first_closed;
-	if (first_goes && server->stopped == server->count - 1) {
+	if (server->stopping && server->stopped == server->count - 1) {
 		finish(server);
 	}
 }
@@ -116,12 +114,10 @@ static void stop(struct server *server) {
 	finish_when_alone(server);
 }
 
-static void on_closed(struct server *server, struct worker *worker) {
-	if (worker == first_of(server)) {
-		server->first_closed = true;
-		finish_when_alone(server);
-	} else {
-		worker_tell(worker, WORKER_STOP);
+/* None stops before the connections of all are gone: they may be told of the end of what ran on another loop. */
+static void on_closed(struct server *server) {
+	if (++server->closed == server->count) {
+		stop(server);
 	}
 }
 
@@ -143,7 +139,7 @@ static void on_report(void *owner, struct worker *worker, enum worker_report rep
 		}
 		break;
 	case WORKER_CLOSED:
-		on_closed(server, worker);
+		on_closed(server);
 		break;
 	case WORKER_STOPPED:
 		on_stopped(server, worker);
@@ -171,8 +167,12 @@ static void on_signal(uv_signal_t *handle, int number) {
 	}
 }
 
+/* Told at once, and bounded: short of descriptors, libwebsockets makes a context whose teardown has no end. Nobody was served
+ * yet, so nothing can be lost. */
 static void fail(struct server *server) {
 	server->result = -1;
+	log_error(server->log, "not started", LOG_ERR(server->err));
+	bound_teardown(server);
 	stop(server);
 }
 
@@ -355,7 +355,9 @@ static void free_all(struct server *server) {
 int server_run(const struct config *config, const struct log *log, struct err *err) {
 	struct server *server = mem_zalloc(sizeof *server);
 	if (!server) {
-		return err_set(err, ERR_MEMORY, "no memory for the server");
+		err_set(err, ERR_MEMORY, "no memory for the server");
+		log_error(log, "not started", LOG_ERR(err));
+		return -1;
 	}
 	server->config = config;
 	server->log = log;
@@ -384,6 +386,7 @@ int server_run(const struct config *config, const struct log *log, struct err *e
 	alarm(0);
 	return result;
 fail:
+	log_error(log, "not started", LOG_ERR(err));
 	free_all(server);
 	return -1;
 }

@@ -7,7 +7,8 @@
 #include "base/log.h"
 #include "config/config.h"
 
-/* Runs until SIGTERM or SIGINT has drained it. 0 when it ended in good order. `config` and `log` are borrowed. */
+/* Runs until SIGTERM or SIGINT has drained it. 0 when it ended in good order; -1 when it could not
+ * start, which is in the log. `config` and `log` are borrowed. */
 int server_run(const struct config *config, const struct log *log, struct err *err);
 
 #endif

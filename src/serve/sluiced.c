@@ -62,7 +62,6 @@ int main(int argc, char **argv) {
 		const struct log_sink sink = {STDERR_FILENO, config.log.format, config.log.level};
 		const struct log log = {.sink = &sink};
 		if (server_run(&config, &log, &err)) {
-			log_error(&log, "not started", LOG_ERR(&err));
 			status = EXIT_FAILED;
 		}
 	}

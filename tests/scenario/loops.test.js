@@ -326,6 +326,7 @@ test(`${RESTARTS} restarts under load refuse no connection, and every stream is 
 	});
 	upstream.fallback = model;
 	const load = new Load(server, key, random('restarts of several loops under load'));
+	t.after(() => (load.over = true));
 	load.begin({ chats: 2 * LOOPS, strangers: 2 * LOOPS });
 	for (let n = 0; n < RESTARTS; n++) {
 		await load.progress(200);

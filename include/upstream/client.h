@@ -53,11 +53,17 @@ struct upstream_options {
 	size_t max_event;          /* bytes of one SSE event */
 };
 
+/* How the servers have been doing, for all loops that ask them: one that fails again and again is passed over by all. */
+struct upstream_vitals;
+struct upstream_vitals *upstream_vitals_new(struct err *err);
+void upstream_vitals_free(struct upstream_vitals **vitals); /* after all that use it */
+
 struct upstream_deps {
 	uv_loop_t *loop;
 	const struct clock *clock;
 	const struct log *log;
 	struct metrics *metrics;
+	struct upstream_vitals *vitals;
 };
 
 enum upstream_error {

@@ -201,7 +201,8 @@ static int add_worker(struct server *server) {
 static int add_workers(struct server *server) {
 	struct mailbox *mailboxes[DIRECTORY_LOOPS_MAX];
 	server->shared.directory = directory_new(server->err);
-	if (!server->shared.directory) {
+	server->shared.vitals = server->shared.directory ? upstream_vitals_new(server->err) : NULL;
+	if (!server->shared.vitals) {
 		return -1;
 	}
 	while (server->count < server->config->server.loops) {
@@ -344,6 +345,7 @@ static void free_all(struct server *server) {
 		worker_free(&server->workers[i - 1]);
 	}
 	conversation_peers_free(&server->shared.peers);
+	upstream_vitals_free(&server->shared.vitals);
 	directory_free(&server->shared.directory);
 	seal_keyring_free(&server->shared.keyring);
 	edge_settings_free(&server->edge_settings);

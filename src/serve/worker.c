@@ -291,7 +291,8 @@ static int open_upstream(struct worker *worker, struct err *err) {
 	if (upstream_settings_make(&settings, config, err)) {
 		return -1;
 	}
-	const struct upstream_deps deps = {&worker->loop, clock_system(), &worker->log, worker->metrics};
+	const struct upstream_deps deps = {&worker->loop, clock_system(), &worker->log, worker->metrics,
+					   worker->deps.shared->vitals};
 	worker->upstream = upstream_new(settings.options, settings.count, config->upstream.model, &deps, err);
 	upstream_settings_free(&settings);
 	return worker->upstream ? 0 : -1;

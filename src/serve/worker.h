@@ -20,6 +20,7 @@
 #include "response/directory.h"
 #include "seal/keyring.h"
 #include "store/store.h"
+#include "upstream/client.h"
 
 struct worker;
 
@@ -39,6 +40,7 @@ enum worker_report {
 /* What all workers use, each made before the first part that needs it is opened. */
 struct worker_shared {
 	struct directory *directory;
+	struct upstream_vitals *vitals;
 	struct conversation_peers *peers;
 	struct seal_keyring *keyring;
 	struct edge_shared *edge;

@@ -8,14 +8,9 @@ static int64_t now_ms(const struct target *target) {
 	return clock_monotonic_us(target->clock) / 1000;
 }
 
-static void show_health(struct target *target) {
-	gauge_set(target->up, target_health(target) == UPSTREAM_UP);
-}
-
 static void on_list(void *owner) {
 	struct target *target = owner;
-	target->answered = true;
-	show_health(target);
+	vital_note_answer(target->vital);
 }
 
 /* Names are of [a-z0-9-]: nothing needs an escape. */
@@ -26,8 +21,9 @@ static void register_metrics(struct target *target, struct metrics *metrics) {
 					   "Requests sent to this upstream, further tries included.");
 	target->opens = metrics_counter(metrics, "sluice_upstream_breaker_opens_total", labels,
 					"How often this upstream failed so often that it was passed over.");
-	target->up = metrics_state(metrics, "sluice_upstream_up", labels,
-				   "1: this upstream has answered and is not being passed over.");
+	struct gauge *up = metrics_state(metrics, "sluice_upstream_up", labels,
+					 "1: this upstream has answered and is not being passed over.");
+	vital_show_on(target->vital, up);
 	for (enum upstream_error error = UPSTREAM_OK + 1; error < FAULT_COUNT; error++) {
 		snprintf(labels, sizeof labels, "upstream=\"%s\",kind=\"%s\"", target->name, fault_kind(error));
 		target->errors[error] =
@@ -43,7 +39,8 @@ static int fill(struct target *target, const struct upstream_options *options, s
 	}
 	target->options = *options;
 	target->clock = deps->clock;
-	target->breaker.policy = (struct breaker_policy){options->breaker_failures, options->breaker_pause_ms};
+	target->vital = vitals_of(deps->vitals, target->number);
+	vital_set_policy(target->vital, (struct breaker_policy){options->breaker_failures, options->breaker_pause_ms});
 	log_child(&target->log, deps->log, "upstream", target->name);
 	register_metrics(target, deps->metrics);
 	const struct endpoint_deps endpoint_deps = {deps->loop, deps->clock, multi};
@@ -100,11 +97,11 @@ void target_describe(const struct target *target, const char *model, struct upst
 }
 
 bool target_lets(const struct target *target) {
-	return breaker_lets(&target->breaker, now_ms(target));
+	return vital_lets(target->vital, now_ms(target));
 }
 
 enum breaker_leave target_take(struct target *target) {
-	enum breaker_leave leave = breaker_take(&target->breaker, now_ms(target));
+	enum breaker_leave leave = vital_take(target->vital, now_ms(target));
 	if (leave == BREAKER_TRIAL) {
 		log_info(&target->log, "upstream is probed");
 	}
@@ -112,11 +109,9 @@ enum breaker_leave target_take(struct target *target) {
 }
 
 void target_answered(struct target *target) {
-	target->answered = true;
-	if (breaker_succeed(&target->breaker)) {
+	if (vital_succeed(target->vital)) {
 		log_info(&target->log, "upstream answers again");
 	}
-	show_health(target);
 }
 
 void target_count_error(struct target *target, enum upstream_error error) {
@@ -127,30 +122,23 @@ void target_failed(struct target *target, enum upstream_error error, bool trial,
 	target_count_error(target, error);
 	if (!fault_is_servers(error)) {
 		if (trial) {
-			breaker_abandon(&target->breaker);
+			vital_abandon(target->vital);
 		}
-	} else if (breaker_fail(&target->breaker, now_ms(target), random)) {
+	} else if (vital_fail(target->vital, now_ms(target), random)) {
 		counter_add(target->opens, 1);
 		log_warn(&target->log, "upstream is passed over", LOG_S("error", upstream_error_name(error)),
 			 LOG_I("pause_ms", target_wait_ms(target)));
 	}
-	show_health(target);
 }
 
 void target_abandon(struct target *target) {
-	breaker_abandon(&target->breaker);
-	show_health(target);
+	vital_abandon(target->vital);
 }
 
 int64_t target_wait_ms(const struct target *target) {
-	return breaker_wait_ms(&target->breaker, now_ms(target));
+	return vital_wait_ms(target->vital, now_ms(target));
 }
 
 enum upstream_health target_health(const struct target *target) {
-	static const enum upstream_health broken[] = {
-		[BREAKER_OPEN] = UPSTREAM_PASSED, [BREAKER_HALF_OPEN] = UPSTREAM_PROBING};
-	if (target->breaker.state == BREAKER_CLOSED) {
-		return target->answered ? UPSTREAM_UP : UPSTREAM_UNSEEN;
-	}
-	return broken[target->breaker.state];
+	return vital_health(target->vital);
 }

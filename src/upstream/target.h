@@ -5,12 +5,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
-#include "breaker.h"
 #include "endpoint.h"
 #include "fault.h"
 #include "models.h"
 #include "multi.h"
 #include "upstream/client.h"
+#include "vitals.h"
 
 /* Its fields are read by the client; its functions alone change them. */
 struct target {
@@ -21,12 +21,10 @@ struct target {
 	struct log log;
 	struct endpoint *endpoint;
 	struct models *models;
-	struct breaker breaker;
-	bool answered; /* ever */
+	struct vital *vital; /* how it has been doing, on all loops */
 	struct counter *requests;
 	struct counter *errors[FAULT_COUNT];
 	struct counter *opens;
-	struct gauge *up;
 };
 
 /* `multi` is for https://. Borrowed, like what is in `deps`. */

@@ -561,7 +561,7 @@ static void test_bad_options(void **state) {
 		WORLD({.bytes = STREAM HELLO});
 		world.options.url = cases[i].url;
 		world.options.api_key = cases[i].key;
-		struct upstream_deps deps = {&world.loop, clock_system(), &world.log, world.metrics};
+		struct upstream_deps deps = {&world.loop, clock_system(), &world.log, world.metrics, world.vitals};
 		struct err err = {0};
 		assert_null(upstream_new(&world.options, 1, "", &deps, &err));
 		assert_int_equal(err.code, ERR_INVALID);

@@ -204,7 +204,7 @@ static void test_bad_addresses(void **state) {
 	for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
 		WORLD({.bytes = STREAM HELLO});
 		world.options.url = urls[i];
-		struct upstream_deps deps = {&world.loop, clock_system(), &world.log, world.metrics};
+		struct upstream_deps deps = {&world.loop, clock_system(), &world.log, world.metrics, world.vitals};
 		struct err err = {0};
 		assert_null(upstream_new(&world.options, 1, "", &deps, &err));
 		assert_int_equal(err.code, ERR_INVALID);

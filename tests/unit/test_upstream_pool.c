@@ -35,7 +35,7 @@ static void jump_ms(int64_t by_ms) {
 /* Starts the client with these servers; those without a URL are the scripted one's. */
 static void connect_to(struct world *world, const char *default_model, struct upstream_options *options, size_t count) {
 	char urls[UPSTREAM_MAX][64];
-	const struct upstream_deps deps = {&world->loop, &now.clock, &world->log, world->metrics};
+	const struct upstream_deps deps = {&world->loop, &now.clock, &world->log, world->metrics, world->vitals};
 	struct err err = {0};
 	for (size_t i = 0; i < count; i++) {
 		struct upstream_options *o = &options[i];
@@ -579,7 +579,7 @@ static void what_no_list_has_goes_to_whoever_did_not_declare(void **state) {
 static void too_many_and_bad_names(void **state) {
 	(void)state;
 	WORLD(GOOD);
-	const struct upstream_deps deps = {&world.loop, &now.clock, &world.log, world.metrics};
+	const struct upstream_deps deps = {&world.loop, &now.clock, &world.log, world.metrics, world.vitals};
 	struct upstream_options options[UPSTREAM_MAX + 1];
 	struct err err = {0};
 	for (size_t i = 0; i <= UPSTREAM_MAX; i++) {
@@ -653,7 +653,7 @@ static void memory_runs_out_at_the_start(void **state) {
 			{.name = "a", .url = "http://127.0.0.1:1/v1", .models = "m n"},
 			{.name = "b", .url = "http://127.0.0.1:1/v1", .models = "m"},
 		};
-		const struct upstream_deps deps = {&world.loop, &now.clock, &world.log, world.metrics};
+		const struct upstream_deps deps = {&world.loop, &now.clock, &world.log, world.metrics, world.vitals};
 		const struct upstream_model *models;
 		struct err err = {0};
 		uint64_t before = mem_alloc_count();

@@ -60,6 +60,7 @@ struct world {
 	struct peer *last_peer; /* that asked for a completion */
 
 	struct metrics *metrics;
+	struct upstream_vitals *vitals;
 	struct log log;
 	struct upstream_options options;
 	const char *default_model; /* NULL: none */
@@ -277,6 +278,7 @@ static inline void world_open(struct world *world, const struct answer *answers,
 	uv_tcp_getsockname(&world->server, (struct sockaddr *)&address, &size);
 	world->port = ntohs(address.sin_port);
 	world->metrics = metrics_new();
+	world->vitals = upstream_vitals_new(&(struct err){0});
 	world->options = (struct upstream_options){
 		.connect_timeout_ms = 10000,
 		.first_token_timeout_ms = 15000,
@@ -299,7 +301,7 @@ static inline void world_connect(struct world *world, const char *url) {
 		snprintf(text, sizeof text, "http://127.0.0.1:%d/v1", world->port);
 	}
 	world->options.url = text;
-	struct upstream_deps deps = {&world->loop, clock_system(), &world->log, world->metrics};
+	struct upstream_deps deps = {&world->loop, clock_system(), &world->log, world->metrics, world->vitals};
 	const char *model = world->default_model ? world->default_model : "";
 	world->upstream = upstream_new(&world->options, 1, model, &deps, &err);
 	assert_non_null(world->upstream);
@@ -350,6 +352,7 @@ static inline void world_close(struct world *world) {
 	uv_run(&world->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&world->loop), 0);
 	metrics_free(&world->metrics);
+	upstream_vitals_free(&world->vitals);
 	buf_free(&world->text);
 	buf_free(&world->last_request);
 }

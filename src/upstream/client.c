@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
 #include "retry.h"
@@ -42,12 +41,11 @@ struct upstream_call {
 	bool cancelled;
 	bool live;                  /* counted as such */
 	bool shared;                /* the deadline that runs is its server's share */
-	bool unconnected;           /* the last try found nobody */
 	bool touched;               /* a try before it may have come to a model */
 	bool texted;                /* the first delta has come */
 	bool unflushed;             /* a delta has come with this read */
 	bool ending;                /* the deadline of the answer's end runs */
-	const char *reason;         /* libcurl's words for a failed transfer; static */
+	enum transfer_result ended; /* how the transfer of the last try did; TRANSFER_OK while it has not */
 	struct chat_reader *reader; /* of the answer of this try */
 	bool called;                /* a function call has come */
 	enum chat_finish finish;
@@ -83,11 +81,7 @@ static void call_move(struct upstream_call *call, enum call_state to) {
 /* Nothing runs for it any more; its connection is closed. */
 static void call_stop(struct upstream_call *call) {
 	deadline_clear(&call->deadline);
-	multi_stop(&call->transfer);
-	if (call->transfer.easy) {
-		curl_easy_cleanup(call->transfer.easy);
-		call->transfer.easy = NULL;
-	}
+	transfer_stop(&call->transfer);
 	if (call->texted) {
 		round_answered(&call->round);
 	} else {
@@ -101,7 +95,6 @@ static void call_stop(struct upstream_call *call) {
 
 static void call_free(struct upstream_call *call) {
 	call_stop(call);
-	buf_free(&call->transfer.input);
 	buf_free(&call->request);
 	buf_free(&call->answer);
 	buf_free(&call->said);
@@ -121,23 +114,6 @@ static void outcome_text(const struct upstream_call *call, enum upstream_error e
 	}
 }
 
-/* Whether a try that ended so surely made no model work. */
-static bool is_harmless(const struct upstream_call *call, enum upstream_error error) {
-	switch (error) {
-	case UPSTREAM_UNKNOWN_HOST:
-	case UPSTREAM_TLS:
-	case UPSTREAM_UNAUTHORIZED:
-	case UPSTREAM_RATE_LIMITED:
-	case UPSTREAM_UNAVAILABLE:
-	case UPSTREAM_UNABLE:
-		return true;
-	case UPSTREAM_REFUSED:
-		return call->unconnected; /* and not a connection that broke behind the request */
-	default:
-		return false;
-	}
-}
-
 /* The last act: the owner hears of it, then the call is gone. */
 static void call_finish(struct upstream_call *call, enum upstream_error error) {
 	struct target *target = call->round.target;
@@ -148,7 +124,7 @@ static void call_finish(struct upstream_call *call, enum upstream_error error) {
 		.http_status = call->status,
 		.retry_after_ms = call->retry_after_ms,
 		.tries = call->tries,
-		.untouched = !call->touched && is_harmless(call, error),
+		.untouched = !call->touched && fault_is_harmless(error, call->ended),
 	};
 	outcome_text(call, error, outcome.text, sizeof outcome.text);
 	if (error != UPSTREAM_OK && target && !endpoint_key_in(target->endpoint, str_of(call->code))) {
@@ -168,7 +144,7 @@ static void call_finish(struct upstream_call *call, enum upstream_error error) {
 	call_stop(call);
 	if (error != UPSTREAM_OK) {
 		log_warn(&call->log, "upstream failed", LOG_S("upstream", target ? target->name : ""),
-			 LOG_S("error", upstream_error_name(error)), LOG_S("reason", call->reason),
+			 LOG_S("error", upstream_error_name(error)), LOG_S("reason", call->transfer.reason),
 			 LOG_I("status", call->status), LOG_I("tries", call->tries));
 	}
 	call->in_callback = true;
@@ -203,20 +179,12 @@ static int call_try(struct upstream_call *call, struct err *err) {
 	call->code[0] = '\0';
 	call->service_tier[0] = '\0';
 	call->verdict = UPSTREAM_OK;
-	call->reason = "";
+	call->ended = TRANSFER_OK;
 	call->status = 0;
 	call->retry_after_ms = -1;
-	call->unconnected = false;
 	call->finish = CHAT_FINISH_NONE;
 	call->usage = (struct chat_usage){0};
-	if (call->transfer.easy) {
-		curl_easy_cleanup(call->transfer.easy);
-	}
-	call->transfer.easy = endpoint_post_chat(target->endpoint, buf_str(&call->request));
-	if (!call->transfer.easy) {
-		return err_set(err, ERR_MEMORY, "no memory for an upstream request");
-	}
-	if (multi_start(target->multi, &call->transfer, err)) {
+	if (endpoint_post_chat(target->endpoint, &call->transfer, buf_str(&call->request), err)) {
 		return -1;
 	}
 	call_move(call, CALL_ASKING);
@@ -244,15 +212,15 @@ static void call_repeat(struct upstream_call *call, enum upstream_error error) {
 		call_finish(call, error);
 		return;
 	}
-	call->touched = call->touched || !is_harmless(call, error);
-	multi_stop(&call->transfer);
+	call->touched = call->touched || !fault_is_harmless(error, call->ended);
+	transfer_stop(&call->transfer);
 	call_move(call, CALL_PAUSED);
 	call->verdict = error;
 	round_again(&call->round);
 	call_set_deadline(call, QUEUE_PAUSE, due_ms);
 	counter_add(upstream->retries, 1);
 	log_info(&call->log, "upstream is tried again", LOG_S("upstream", call->round.target->name),
-		 LOG_S("error", upstream_error_name(error)), LOG_S("reason", call->reason),
+		 LOG_S("error", upstream_error_name(error)), LOG_S("reason", call->transfer.reason),
 		 LOG_I("status", call->status), LOG_I("tries", call->tries), LOG_I("pause_ms", pause_ms));
 }
 
@@ -270,11 +238,11 @@ static void call_fail(struct upstream_call *call, enum upstream_error error) {
 		call_repeat(call, error);
 		return;
 	}
-	call->touched = call->touched || !is_harmless(call, error);
+	call->touched = call->touched || !fault_is_harmless(error, call->ended);
 	log_info(&call->log, "next upstream is tried", LOG_S("upstream", call->round.target->name),
-		 LOG_S("error", upstream_error_name(error)), LOG_S("reason", call->reason),
+		 LOG_S("error", upstream_error_name(error)), LOG_S("reason", call->transfer.reason),
 		 LOG_I("status", call->status), LOG_I("tries", call->tries));
-	multi_stop(&call->transfer);
+	transfer_stop(&call->transfer);
 	call_move(call, CALL_PAUSED);
 	call->verdict = error;
 	counter_add(call->upstream->failovers, 1);
@@ -359,9 +327,9 @@ static int on_event(void *owner, struct str data) {
 	return call_take(call, &chunk) ? 0 : -1;
 }
 
-static void call_read_stream(struct upstream_call *call) {
+static void call_read_stream(struct upstream_call *call, struct str bytes) {
 	struct err err = {0};
-	if (sse_feed(&call->sse, buf_str(&call->transfer.input), on_event, call, &err) == 0) {
+	if (sse_feed(&call->sse, bytes, on_event, call, &err) == 0) {
 		return;
 	}
 	if (!call->cancelled && call->verdict == UPSTREAM_OK) {
@@ -374,24 +342,17 @@ static bool is_success(int status) {
 	return status >= 200 && status <= 299;
 }
 
-static void call_collect(struct upstream_call *call) {
+static void call_collect(struct upstream_call *call, struct str bytes) {
 	bool success = is_success(call->status);
 	size_t room = (success ? call->round.target->options.max_event : MAX_ERROR_BODY) - call->answer.length;
-	struct str input = buf_str(&call->transfer.input);
-	if (input.length > room) {
-		input.length = room;
+	if (bytes.length > room) {
+		bytes.length = room;
 		call->verdict = success ? UPSTREAM_PROTOCOL : fault_of_status(call->status);
 	}
-	buf_append_str(&call->answer, input);
+	buf_append_str(&call->answer, bytes);
 	if (call->answer.failed) {
 		call->verdict = UPSTREAM_MEMORY;
 	}
-}
-
-static bool is_type(const char *content_type, const char *wanted) {
-	size_t length = strlen(wanted);
-	return content_type && strncasecmp(content_type, wanted, length) == 0 &&
-	       (content_type[length] == '\0' || strchr("; \t", content_type[length]));
 }
 
 static void call_expect(struct upstream_call *call) {
@@ -410,37 +371,28 @@ static void call_expect(struct upstream_call *call) {
 
 /* The head of the answer is there: what its body will be. */
 static void call_answered(struct upstream_call *call) {
-	CURL *easy = call->transfer.easy;
-	long status = 0;
-	char *type = NULL;
-	curl_off_t retry_after_s = 0;
-	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
-	curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);
-	call->status = (int)status;
-	if (retry_after_s > 0) {
-		call->retry_after_ms = retry_after_s > INT64_MAX / 1000 ? INT64_MAX : retry_after_s * 1000;
+	const struct transfer_head *head = &call->transfer.head;
+	call->status = head->status;
+	if (head->retry_after_s > 0) {
+		call->retry_after_ms = head->retry_after_s > INT64_MAX / 1000 ? INT64_MAX : head->retry_after_s * 1000;
 	}
 	if (is_success(call->status)) {
 		call_expect(call);
 	}
-	if (is_success(call->status) && is_type(type, "text/event-stream")) {
+	if (is_success(call->status) && head->type == TRANSFER_TYPE_EVENTS) {
 		call_move(call, CALL_STREAMING);
 		return;
 	}
 	call_move(call, CALL_COLLECTING);
-	if (is_success(call->status) && call->verdict == UPSTREAM_OK && !is_type(type, "application/json")) {
+	if (is_success(call->status) && call->verdict == UPSTREAM_OK && head->type != TRANSFER_TYPE_JSON) {
 		buf_append_text(&call->said, "it is neither an event stream nor JSON");
 		call->verdict = UPSTREAM_PROTOCOL;
 	}
 }
 
-/* The body of the request was kept for another try, which there won't be after the first text. libcurl sends from it
- * until all is sent. */
+/* The body of the request was kept for another try, which there won't be after the first text. */
 static void call_drop_request(struct upstream_call *call) {
-	curl_off_t sent = 0;
-	curl_easy_getinfo(call->transfer.easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-	if (!endpoint_is_tls(call->round.target->endpoint) && (size_t)sent == call->request.length) {
+	if (call->transfer.sent) {
 		buf_free(&call->request);
 	}
 }
@@ -499,7 +451,7 @@ static void call_judge(struct upstream_call *call, bool complete) {
 	}
 }
 
-static void on_readable(struct transfer *transfer) {
+static void on_readable(struct transfer *transfer, struct str bytes) {
 	struct upstream_call *call = container_of(transfer, struct upstream_call, transfer);
 	bool texted = call->texted;
 	call->in_callback = true;
@@ -507,12 +459,11 @@ static void on_readable(struct transfer *transfer) {
 		call_answered(call);
 	}
 	if (call->state == CALL_STREAMING && call->verdict == UPSTREAM_OK) {
-		call_read_stream(call);
+		call_read_stream(call, bytes);
 	} else if (call->state == CALL_COLLECTING && call->verdict == UPSTREAM_OK) {
-		call_collect(call);
+		call_collect(call, bytes);
 	}
 	if (!call->cancelled) {
-		buf_clear(&transfer->input);
 		if (call->texted && !texted) {
 			round_answered(&call->round);
 			call_drop_request(call);
@@ -529,33 +480,32 @@ static void on_readable(struct transfer *transfer) {
 	}
 }
 
-static void on_done(struct transfer *transfer, CURLcode code) {
+static void on_done(struct transfer *transfer, enum transfer_result result) {
 	struct upstream_call *call = container_of(transfer, struct upstream_call, transfer);
-	long status = 0;
-	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-	call->reason = code == CURLE_OK ? "" : curl_easy_strerror(code);
-	call->unconnected = code == CURLE_COULDNT_CONNECT;
-	if (fault_of_transfer(code) == UPSTREAM_MEMORY) {
+	call->ended = result;
+	if (result == TRANSFER_MEMORY) {
 		call_finish(call, UPSTREAM_MEMORY);
 		return;
 	}
-	if (call->state == CALL_ASKING && status != 0) {
+	if (call->state == CALL_ASKING && transfer->head.status != 0) {
 		call_answered(call); /* an answer without a body */
 	}
 	switch (call->state) {
 	case CALL_ASKING:
-		call_fail(call, fault_of_transfer(code));
+		call_fail(call, fault_of_transfer(result));
 		break;
 	case CALL_COLLECTING:
 		if (call->verdict != UPSTREAM_OK) {
 			call_end(call, call->verdict);
 		} else {
-			call_judge(call, code == CURLE_OK);
+			call_judge(call, result == TRANSFER_OK);
 		}
 		break;
 	default:
 		/* With a finish reason the text is whole, however the connection ended. */
-		call_end(call, call->finish == CHAT_FINISH_NONE ? UPSTREAM_CUT : UPSTREAM_OK);
+		call_end(call, call->finish != CHAT_FINISH_NONE ? UPSTREAM_OK
+			       : result == TRANSFER_MALFORMED   ? UPSTREAM_PROTOCOL
+								: UPSTREAM_CUT);
 	}
 }
 
@@ -577,7 +527,14 @@ static void on_deadline(struct deadline *deadline) {
 	}
 }
 
-static const struct transfer_events call_events = {.readable = on_readable, .done = on_done};
+/* What was sent on a connection that broke may have come to a model all the same. */
+static void on_repeated(struct transfer *transfer) {
+	struct upstream_call *call = container_of(transfer, struct upstream_call, transfer);
+	call->touched = true;
+	counter_add(call->round.target->requests, 1);
+}
+
+static const struct transfer_events call_events = {.readable = on_readable, .done = on_done, .repeated = on_repeated};
 
 /* --- the interface ---------------------------------------------------------------------------------------------- */
 
@@ -618,7 +575,6 @@ struct upstream_call *upstream_start(struct upstream *upstream, const struct cha
 	call->log = *log;
 	call->transfer.events = &call_events;
 	call->deadline.passed = on_deadline;
-	call->reason = "";
 	call->retry_after_ms = -1;
 	call->started_us = clock_monotonic_us(upstream->clock);
 	chat_request_write(&call->request, request);

@@ -42,37 +42,18 @@ const char *fault_text(enum upstream_error error) {
 	return faults[error].text;
 }
 
-enum upstream_error fault_of_transfer(CURLcode code) {
-	switch (code) {
-	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_COULDNT_RESOLVE_PROXY:
-	case CURLE_URL_MALFORMAT:
-		return UPSTREAM_UNKNOWN_HOST;
-	case CURLE_OPERATION_TIMEDOUT:
-		return UPSTREAM_TIMEOUT;
-	case CURLE_SSL_CONNECT_ERROR:
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CERTPROBLEM:
-	case CURLE_SSL_CIPHER:
-	case CURLE_SSL_CACERT_BADFILE:
-	case CURLE_SSL_CRL_BADFILE:
-	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_SSL_INVALIDCERTSTATUS:
-	case CURLE_SSL_CLIENTCERT:
-	case CURLE_SSL_ENGINE_INITFAILED:
-	case CURLE_USE_SSL_FAILED:
-		return UPSTREAM_TLS;
-	case CURLE_WEIRD_SERVER_REPLY:
-	case CURLE_UNSUPPORTED_PROTOCOL:
-	case CURLE_HTTP2:
-	case CURLE_BAD_CONTENT_ENCODING:
-		return UPSTREAM_PROTOCOL;
-	case CURLE_OUT_OF_MEMORY:
-	case CURLE_WRITE_ERROR: /* our write callback refuses only when memory is out */
-		return UPSTREAM_MEMORY;
-	default:
-		return UPSTREAM_REFUSED;
-	}
+enum upstream_error fault_of_transfer(enum transfer_result result) {
+	static const enum upstream_error errors[] = {
+		[TRANSFER_OK] = UPSTREAM_REFUSED, /* an end without an answer */
+		[TRANSFER_UNKNOWN_HOST] = UPSTREAM_UNKNOWN_HOST,
+		[TRANSFER_UNCONNECTED] = UPSTREAM_REFUSED,
+		[TRANSFER_BROKEN] = UPSTREAM_REFUSED,
+		[TRANSFER_TLS] = UPSTREAM_TLS,
+		[TRANSFER_TIMEOUT] = UPSTREAM_TIMEOUT,
+		[TRANSFER_MALFORMED] = UPSTREAM_PROTOCOL,
+		[TRANSFER_MEMORY] = UPSTREAM_MEMORY,
+	};
+	return errors[result];
 }
 
 enum upstream_error fault_of_status(int status) {
@@ -109,4 +90,20 @@ bool fault_is_elsewhere(enum upstream_error error, int status) {
 
 bool fault_is_servers(enum upstream_error error) {
 	return faults[error].servers;
+}
+
+bool fault_is_harmless(enum upstream_error error, enum transfer_result result) {
+	switch (error) {
+	case UPSTREAM_UNKNOWN_HOST:
+	case UPSTREAM_TLS:
+	case UPSTREAM_UNAUTHORIZED:
+	case UPSTREAM_RATE_LIMITED:
+	case UPSTREAM_UNAVAILABLE:
+	case UPSTREAM_UNABLE:
+		return true;
+	case UPSTREAM_REFUSED:
+		return result == TRANSFER_UNCONNECTED; /* and not a connection that broke behind the request */
+	default:
+		return false;
+	}
 }

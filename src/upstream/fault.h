@@ -2,9 +2,9 @@
 #ifndef SLUICE_UPSTREAM_FAULT_H
 #define SLUICE_UPSTREAM_FAULT_H
 
-#include <curl/curl.h>
 #include <stdbool.h>
 
+#include "transfer.h"
 #include "upstream/client.h"
 
 #define FAULT_COUNT (UPSTREAM_UNABLE + 1)
@@ -15,7 +15,7 @@ const char *fault_kind(enum upstream_error error);
 const char *fault_text(enum upstream_error error);
 
 /* A transfer that failed before it brought an answer. */
-enum upstream_error fault_of_transfer(CURLcode code);
+enum upstream_error fault_of_transfer(enum transfer_result result);
 /* An answer whose status is not 2xx. */
 enum upstream_error fault_of_status(int status);
 /* Whether another try may do better. `status` is 0 when none came. */
@@ -24,5 +24,7 @@ bool fault_is_passing(enum upstream_error error, int status);
 bool fault_is_elsewhere(enum upstream_error error, int status);
 /* Whether it speaks against the server, and not against the request or ourselves. */
 bool fault_is_servers(enum upstream_error error);
+/* Whether a try that ended so surely made no model work; `result` is how its transfer ended, TRANSFER_OK when it has not. */
+bool fault_is_harmless(enum upstream_error error, enum transfer_result result);
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/list.h"
 #include "base/mem.h"
 
 #define MAX_MODELS 1000
@@ -13,7 +14,8 @@
 
 struct models {
 	struct models_deps deps;
-	struct transfer transfer; /* easy is NULL while none is under way */
+	struct transfer transfer;
+	struct buf answer; /* as far as it has come */
 	char **names;
 	size_t count;
 	bool known;
@@ -82,16 +84,14 @@ static int read_names(struct models *models, const struct json *root, struct err
 	return 0;
 }
 
-static int read_answer(struct models *models, CURLcode code, struct err *err) {
-	long status = 0;
-	curl_easy_getinfo(models->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
-	if (code != CURLE_OK) {
-		return err_set(err, ERR_IO, "%s", curl_easy_strerror(code));
+static int read_answer(struct models *models, enum transfer_result result, struct err *err) {
+	if (result != TRANSFER_OK) {
+		return err_set(err, ERR_IO, "%s", models->transfer.reason);
 	}
-	if (status != 200) {
-		return err_set(err, ERR_IO, "the upstream answered %ld", status);
+	if (models->transfer.head.status != 200) {
+		return err_set(err, ERR_IO, "the upstream answered %d", models->transfer.head.status);
 	}
-	struct json *root = json_parse(buf_str(&models->transfer.input), err);
+	struct json *root = json_parse(buf_str(&models->answer), err);
 	if (!root) {
 		return -1;
 	}
@@ -101,10 +101,8 @@ static int read_answer(struct models *models, CURLcode code, struct err *err) {
 }
 
 static void end(struct models *models) {
-	multi_stop(&models->transfer);
-	curl_easy_cleanup(models->transfer.easy);
-	models->transfer.easy = NULL;
-	buf_free(&models->transfer.input);
+	transfer_stop(&models->transfer);
+	buf_free(&models->answer);
 }
 
 static void fail(struct models *models, const struct err *err) {
@@ -112,20 +110,26 @@ static void fail(struct models *models, const struct err *err) {
 	models->failed_ms = now_ms(models);
 }
 
-static void on_readable(struct transfer *transfer) {
-	struct models *models = container_of(transfer, struct models, transfer);
-	if (transfer->input.length > MAX_ANSWER) {
-		struct err err;
-		err_set(&err, ERR_LIMIT, "the model list is larger than %zu bytes", MAX_ANSWER);
-		end(models);
-		fail(models, &err);
-	}
-}
-
-static void on_done(struct transfer *transfer, CURLcode code) {
+static void on_readable(struct transfer *transfer, struct str bytes) {
 	struct models *models = container_of(transfer, struct models, transfer);
 	struct err err = {0};
-	if (read_answer(models, code, &err)) {
+	if (bytes.length > MAX_ANSWER - models->answer.length) {
+		err_set(&err, ERR_LIMIT, "the model list is larger than %zu bytes", MAX_ANSWER);
+	} else {
+		buf_append_str(&models->answer, bytes);
+		if (!models->answer.failed) {
+			return;
+		}
+		err_set(&err, ERR_MEMORY, "no memory for the model list");
+	}
+	end(models);
+	fail(models, &err);
+}
+
+static void on_done(struct transfer *transfer, enum transfer_result result) {
+	struct models *models = container_of(transfer, struct models, transfer);
+	struct err err = {0};
+	if (read_answer(models, result, &err)) {
 		fail(models, &err);
 	} else {
 		models->fetched_ms = now_ms(models);
@@ -195,16 +199,11 @@ void models_refresh(struct models *models, int64_t max_age_ms) {
 	int64_t now = now_ms(models);
 	bool fresh = models->known && now - models->fetched_ms <= max_age_ms;
 	bool pausing = models->failed_ms != INT64_MIN && now - models->failed_ms < PAUSE_MS;
-	if (models->transfer.easy || fresh || pausing) {
+	if (transfer_runs(&models->transfer) || fresh || pausing) {
 		return;
 	}
 	struct err err = {0};
-	models->transfer.easy = endpoint_get_models(models->deps.endpoint);
-	if (!models->transfer.easy) {
-		err_set(&err, ERR_MEMORY, "no memory for a transfer");
-		fail(models, &err);
-	} else if (multi_start(models->deps.multi, &models->transfer, &err)) {
-		end(models);
+	if (endpoint_get_models(models->deps.endpoint, &models->transfer, &err)) {
 		fail(models, &err);
 	}
 }

@@ -9,13 +9,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "endpoint.h"
-#include "multi.h"
 
 struct models;
 
 /* All borrowed. */
 struct models_deps {
-	struct multi *multi;
 	const struct endpoint *endpoint;
 	const struct clock *clock;
 	const struct log *log;

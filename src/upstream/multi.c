@@ -1,9 +1,11 @@
 #include "multi.h"
 
+#include "base/buf.h"
+#include "base/list.h"
 #include "base/mem.h"
 
-/* Idle connections that one shard keeps for the next transfer; libcurl counts the busy ones in. */
 #define INPUT_MAX (8 * 1024 * 1024)
+/* Idle connections that one shard keeps for the next transfer; libcurl counts the busy ones in. */
 #define SHARD_CONNECTIONS 8L
 #define SHARD_IDLE_MS 60000
 
@@ -19,9 +21,20 @@ struct shard {
 	CURLM *curl;
 	uv_timer_t timer;  /* libcurl's next timeout */
 	uv_timer_t idle;   /* runs while no transfer does */
-	struct list ready; /* transfers with new input, or starved */
+	struct list ready; /* jobs with new input, or starved */
 	unsigned live;
 	unsigned open_handles;
+};
+
+/* A transfer under way. */
+struct job {
+	struct shard *shard;
+	struct transfer *transfer;
+	CURL *easy;
+	struct list ready;
+	struct buf input; /* since libcurl was called */
+	bool starved;     /* memory ran out inside libcurl */
+	bool *stopped;    /* set when it is stopped within an event */
 };
 
 /* A socket of libcurl's in the loop. */
@@ -34,63 +47,137 @@ struct watch {
 
 /* --- what rises from libcurl ------------------------------------------------------------------------------------ */
 
-static void mark_ready(struct transfer *transfer) {
-	if (!list_linked(&transfer->ready)) {
-		list_append(&transfer->shard->ready, &transfer->ready);
+static void mark_ready(struct job *job) {
+	if (!list_linked(&job->ready)) {
+		list_append(&job->shard->ready, &job->ready);
 	}
+}
+
+static struct job *job_of(CURL *easy) {
+	char *job = NULL;
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &job);
+	return (struct job *)(void *)job;
 }
 
 static void on_idle(uv_timer_t *timer);
 
-static void release(struct transfer *transfer) {
-	struct shard *shard = transfer->shard;
-	curl_multi_remove_handle(shard->curl, transfer->easy);
-	list_remove(&transfer->ready);
-	transfer->shard = NULL;
+static void job_stop(void *stopped) {
+	struct job *job = stopped;
+	struct shard *shard = job->shard;
+	curl_multi_remove_handle(shard->curl, job->easy);
+	curl_easy_cleanup(job->easy);
+	list_remove(&job->ready);
+	buf_free(&job->input);
+	if (job->stopped) {
+		*job->stopped = true;
+	}
+	mem_free(job);
 	if (--shard->live == 0) {
 		uv_timer_start(&shard->idle, on_idle, SHARD_IDLE_MS, 0);
+	}
+}
+
+static const struct transfer_driver driver = {.stop = job_stop};
+
+static void take_head(const struct job *job) {
+	long status = 0;
+	char *type = NULL;
+	curl_off_t retry_after_s = 0;
+	curl_easy_getinfo(job->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(job->easy, CURLINFO_CONTENT_TYPE, &type);
+	curl_easy_getinfo(job->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+	job->transfer->head = (struct transfer_head){
+		.status = (int)status,
+		.type = transfer_type_of(str_of(type)),
+		.retry_after_s = retry_after_s,
+	};
+}
+
+static enum transfer_result result_of(CURLcode code) {
+	switch (code) {
+	case CURLE_OK:
+		return TRANSFER_OK;
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+	case CURLE_URL_MALFORMAT:
+		return TRANSFER_UNKNOWN_HOST;
+	case CURLE_COULDNT_CONNECT:
+		return TRANSFER_UNCONNECTED;
+	case CURLE_OPERATION_TIMEDOUT:
+		return TRANSFER_TIMEOUT;
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CIPHER:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_CRL_BADFILE:
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_SSL_INVALIDCERTSTATUS:
+	case CURLE_SSL_CLIENTCERT:
+	case CURLE_SSL_ENGINE_INITFAILED:
+	case CURLE_USE_SSL_FAILED:
+		return TRANSFER_TLS;
+	case CURLE_WEIRD_SERVER_REPLY:
+	case CURLE_UNSUPPORTED_PROTOCOL:
+	case CURLE_HTTP2:
+	case CURLE_BAD_CONTENT_ENCODING:
+		return TRANSFER_MALFORMED;
+	case CURLE_OUT_OF_MEMORY:
+	case CURLE_WRITE_ERROR: /* our write callback refuses only when memory is out */
+		return TRANSFER_MEMORY;
+	default:
+		return TRANSFER_BROKEN;
+	}
+}
+
+static void hand_on(struct job *job) {
+	bool stopped = false;
+	job->stopped = &stopped;
+	take_head(job);
+	job->transfer->events->readable(job->transfer, buf_str(&job->input));
+	if (!stopped) {
+		job->stopped = NULL;
+		buf_clear(&job->input);
 	}
 }
 
 /* libcurl has returned: its callbacks' harvest goes to the transfers. */
 static void settle(struct shard *shard) {
 	while (!list_empty(&shard->ready)) {
-		struct transfer *transfer = container_of(shard->ready.next, struct transfer, ready);
-		list_remove(&transfer->ready);
-		if (transfer->starved) {
-			release(transfer);
-			transfer->events->done(transfer, CURLE_OUT_OF_MEMORY);
+		struct job *job = container_of(shard->ready.next, struct job, ready);
+		list_remove(&job->ready);
+		if (job->starved) {
+			transfer_finish(job->transfer, TRANSFER_MEMORY, curl_easy_strerror(CURLE_OUT_OF_MEMORY));
 		} else {
-			transfer->events->readable(transfer);
+			hand_on(job);
 		}
 	}
 	CURLMsg *message;
 	int left;
 	while ((message = curl_multi_info_read(shard->curl, &left))) {
-		if (message->msg != CURLMSG_DONE) {
-			continue;
+		if (message->msg == CURLMSG_DONE) {
+			CURLcode code = message->data.result;
+			const struct job *job = job_of(message->easy_handle);
+			take_head(job);
+			transfer_finish(job->transfer, result_of(code),
+					code == CURLE_OK ? "" : curl_easy_strerror(code));
 		}
-		CURLcode code = message->data.result;
-		struct transfer *transfer = NULL;
-		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
-		release(transfer);
-		transfer->events->done(transfer, code);
 	}
 }
 
-/* The owner takes its input out once per wake-up, and one wake-up brings what a socket holds; more comes only out of a
- * transfer coding that unpacks to very much. */
+/* It is handed on once per wake-up, and one wake-up brings what a socket holds; more comes only out of a transfer coding
+ * that unpacks to very much. */
 static size_t on_bytes(char *bytes, size_t size, size_t count, void *owner) {
-	struct transfer *transfer = owner;
-	if (transfer->input.length + size * count > INPUT_MAX) {
+	struct job *job = owner;
+	if (job->input.length + size * count > INPUT_MAX) {
 		return CURL_WRITEFUNC_ERROR;
 	}
-	buf_append(&transfer->input, bytes, size * count);
-	if (transfer->input.failed) {
-		transfer->starved = true;
+	buf_append(&job->input, bytes, size * count);
+	if (job->input.failed) {
+		job->starved = true;
 	}
-	mark_ready(transfer);
-	return transfer->starved ? CURL_WRITEFUNC_ERROR : size * count;
+	mark_ready(job);
+	return job->starved ? CURL_WRITEFUNC_ERROR : size * count;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
@@ -143,10 +230,9 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *
 		watch = watch_new(shard, fd);
 		if (!watch) {
 			/* An error from here would make the whole handle unusable: only the one transfer fails. */
-			struct transfer *transfer = NULL;
-			curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
-			transfer->starved = true;
-			mark_ready(transfer);
+			struct job *job = job_of(easy);
+			job->starved = true;
+			mark_ready(job);
 			return 0;
 		}
 		curl_multi_assign(shard->curl, fd, watch);
@@ -255,28 +341,28 @@ void multi_free(struct multi **multi) {
 	*multi = NULL;
 }
 
-int multi_start(struct multi *multi, struct transfer *transfer, struct err *err) {
+int multi_start(struct multi *multi, struct transfer *transfer, CURL *easy, struct err *err) {
 	struct shard *shard = shard_with_room(multi);
-	if (!shard) {
-		return err_set(err, ERR_MEMORY, "no memory for a transfer");
+	struct job *job = shard ? mem_zalloc(sizeof *job) : NULL;
+	if (!job) {
+		err_set(err, ERR_MEMORY, "no memory for a transfer");
+		goto fail;
 	}
-	buf_clear(&transfer->input);
-	transfer->starved = false;
-	curl_easy_setopt(transfer->easy, CURLOPT_PRIVATE, transfer);
-	curl_easy_setopt(transfer->easy, CURLOPT_WRITEFUNCTION, on_bytes);
-	curl_easy_setopt(transfer->easy, CURLOPT_WRITEDATA, transfer);
-	CURLMcode code = curl_multi_add_handle(shard->curl, transfer->easy);
+	*job = (struct job){.shard = shard, .transfer = transfer, .easy = easy};
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, job);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, job);
+	CURLMcode code = curl_multi_add_handle(shard->curl, easy);
 	if (code != CURLM_OK) {
-		return err_set(err, ERR_MEMORY, "a transfer could not start: %s", curl_multi_strerror(code));
+		err_set(err, ERR_MEMORY, "a transfer could not start: %s", curl_multi_strerror(code));
+		goto fail;
 	}
 	uv_timer_stop(&shard->idle);
-	transfer->shard = shard;
 	shard->live++;
+	transfer_begin(transfer, &driver, job);
 	return 0;
-}
-
-void multi_stop(struct transfer *transfer) {
-	if (transfer->shard) {
-		release(transfer);
-	}
+fail:
+	mem_free(job);
+	curl_easy_cleanup(easy);
+	return -1;
 }

@@ -35,8 +35,8 @@ static void register_metrics(struct target *target, struct metrics *metrics) {
 	}
 }
 
-static int fill(struct target *target, const struct upstream_options *options, const struct upstream_deps *deps,
-		struct err *err) {
+static int fill(struct target *target, const struct upstream_options *options, struct multi *multi,
+		const struct upstream_deps *deps, struct err *err) {
 	const char *name = options->name ? options->name : "default";
 	if (str_copy(target->name, sizeof target->name, str_of(name))) {
 		return err_set(err, ERR_INVALID, "the upstream's name is too long");
@@ -46,12 +46,12 @@ static int fill(struct target *target, const struct upstream_options *options, c
 	target->breaker.policy = (struct breaker_policy){options->breaker_failures, options->breaker_pause_ms};
 	log_child(&target->log, deps->log, "upstream", target->name);
 	register_metrics(target, deps->metrics);
-	target->endpoint = endpoint_new(options, err);
+	const struct endpoint_deps endpoint_deps = {deps->loop, deps->clock, multi};
+	target->endpoint = endpoint_new(options, &endpoint_deps, err);
 	if (!target->endpoint) {
 		return -1;
 	}
-	const struct models_deps models_deps = {target->multi, target->endpoint, deps->clock,
-						&target->log,  on_list,          target};
+	const struct models_deps models_deps = {target->endpoint, deps->clock, &target->log, on_list, target};
 	target->models = models_new(&models_deps, options->models, err);
 	return target->models ? 0 : -1;
 }
@@ -64,8 +64,7 @@ struct target *target_new(const struct upstream_options *options, unsigned numbe
 		return NULL;
 	}
 	target->number = number;
-	target->multi = multi;
-	if (fill(target, options, deps, err)) {
+	if (fill(target, options, multi, deps, err)) {
 		target_free(&target);
 	}
 	return target;

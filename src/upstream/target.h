@@ -19,7 +19,6 @@ struct target {
 	unsigned number; /* in order, from 0 on */
 	const struct clock *clock;
 	struct log log;
-	struct multi *multi;
 	struct endpoint *endpoint;
 	struct models *models;
 	struct breaker breaker;
@@ -30,7 +29,7 @@ struct target {
 	struct gauge *up;
 };
 
-/* `multi` is for this URL's kind of connection. Borrowed, like what is in `deps`. */
+/* `multi` is for https://. Borrowed, like what is in `deps`. */
 struct target *target_new(const struct upstream_options *options, unsigned number, struct multi *multi,
 			  const struct upstream_deps *deps, struct err *err);
 void target_free(struct target **target);

@@ -4,10 +4,9 @@
 
 #include "base/mem.h"
 
-/* Transfers of one multi handle. Over TLS a handle of its own costs a set of CA certificates, and HTTP/2 needs few
- * connections anyway. */
-#define SHARD_SIZE 64
-#define SHARD_SIZE_TLS 256
+/* Transfers of one multi handle. A handle of its own costs a set of CA certificates, and HTTP/2 needs few connections
+ * anyway. */
+#define SHARD_SIZE 256
 
 static void register_metrics(struct upstream *upstream, struct metrics *metrics) {
 	upstream->retries = metrics_counter(metrics, "sluice_upstream_retries_total", NULL,
@@ -29,9 +28,8 @@ static void register_metrics(struct upstream *upstream, struct metrics *metrics)
 static int fill(struct upstream *upstream, size_t count, const struct upstream_deps *deps, struct err *err) {
 	upstream->clock = deps->clock;
 	register_metrics(upstream, deps->metrics);
-	upstream->plain = multi_new(deps->loop, SHARD_SIZE, err);
-	upstream->tls = upstream->plain ? multi_new(deps->loop, SHARD_SIZE_TLS, err) : NULL;
-	if (!upstream->tls) {
+	upstream->multi = multi_new(deps->loop, SHARD_SIZE, err);
+	if (!upstream->multi) {
 		return -1;
 	}
 	upstream->deadlines = deadlines_new(deps->loop, deps->clock, (unsigned)count * QUEUE_COUNT, err);
@@ -41,8 +39,7 @@ static int fill(struct upstream *upstream, size_t count, const struct upstream_d
 static int add_servers(struct upstream *upstream, const struct upstream_options *options, size_t count,
 		       const struct upstream_deps *deps, struct err *err) {
 	for (size_t i = 0; i < count; i++) {
-		bool tls = str_starts(str_of(options[i].url), "https://");
-		if (pool_add(upstream->pool, &options[i], tls ? upstream->tls : upstream->plain, deps, err)) {
+		if (pool_add(upstream->pool, &options[i], upstream->multi, deps, err)) {
 			return -1;
 		}
 	}
@@ -82,8 +79,7 @@ void upstream_free(struct upstream **upstream) {
 	}
 	*upstream = NULL;
 	pool_free(&old->pool);
-	multi_free(&old->plain);
-	multi_free(&old->tls);
+	multi_free(&old->multi);
 	deadlines_free(&old->deadlines);
 	buf_free(&old->scratch);
 	mem_free(old);

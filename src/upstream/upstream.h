@@ -11,7 +11,7 @@ enum queue { QUEUE_FIRST_TOKEN, QUEUE_SHARE, QUEUE_SILENCE, QUEUE_ENDING, QUEUE_
 
 struct upstream {
 	const struct clock *clock;
-	struct multi *plain, *tls;
+	struct multi *multi; /* for https:// */
 	struct pool *pool;
 	struct deadlines *deadlines;
 	struct buf scratch; /* of the chunk being read */

@@ -3,6 +3,8 @@
 #include <string.h>
 #include <time.h>
 
+#define VERSION STR("HTTP/1.") /* and a digit */
+
 /* --- the head --------------------------------------------------------------------------------------------------- */
 
 static bool is_digit(char c) {
@@ -22,8 +24,9 @@ static bool is_value(struct str value) {
 /* HTTP/1.1 200 Reason */
 static bool read_status_line(struct http_reader *reader, struct str line) {
 	const char *at = line.data;
-	if (line.length < 12 || memcmp(at, "HTTP/1.", 7) != 0 || !is_digit(at[7]) || at[8] != ' ' || !is_digit(at[9]) ||
-	    !is_digit(at[10]) || !is_digit(at[11]) || (line.length > 12 && at[12] != ' ') || !is_value(line)) {
+	if (line.length < 12 || memcmp(at, VERSION.data, VERSION.length) != 0 || !is_digit(at[7]) || at[8] != ' ' ||
+	    !is_digit(at[9]) || !is_digit(at[10]) || !is_digit(at[11]) || (line.length > 12 && at[12] != ' ') ||
+	    !is_value(line)) {
 		return false;
 	}
 	reader->minor_0 = at[7] == '0';
@@ -155,10 +158,19 @@ static enum http_read end_head(struct http_reader *reader) {
 	return HTTP_READ_HEAD;
 }
 
+/* Whether the status line may still become one. What speaks another protocol need not end a line. */
+static bool may_be_http(const struct http_reader *reader) {
+	size_t length = reader->line.length < VERSION.length ? reader->line.length : VERSION.length;
+	return reader->state != HTTP_STATUS_LINE || memcmp(reader->line.data, VERSION.data, length) == 0;
+}
+
 static enum http_read read_head(struct http_reader *reader, struct str *rest) {
 	while (rest->length > 0) {
 		struct str line;
 		enum http_read read = take_line(reader, rest, &line);
+		if (read == HTTP_READ_MORE && !may_be_http(reader)) {
+			return HTTP_READ_BAD;
+		}
 		if (read != HTTP_READ_HEAD) {
 			return read;
 		}

@@ -1,10 +1,10 @@
-/* The upstream: servers with the Chat Completions API, reached through libcurl's multi interface on the loop.
+/* The upstream: servers with the Chat Completions API, reached over http:// or https://.
  *
  * A request goes to the first server in order that serves its model and can do what it needs. One that fails before the
  * first token gives it to the next; one that fails again and again is passed over for a while.
  *
  * Loop thread only. Tokens rise through `struct upstream_sink`; no callback runs inside upstream_start. After
- * upstream_cancel none runs, and the connection is closed at once. The sole user of libcurl. */
+ * upstream_cancel none runs, and the connection is closed at once. */
 #ifndef SLUICE_UPSTREAM_CLIENT_H
 #define SLUICE_UPSTREAM_CLIENT_H
 

@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 
+#define FIRST_CAPACITY 16
+
 void event_log_free(struct event_log *log) {
 	mem_free(log->entries);
 	mem_free(log->side_ends);
@@ -57,7 +59,8 @@ static int reserve(struct event_log *log, uint32_t room) {
 	if (room <= log->capacity) {
 		return 0;
 	}
-	uint32_t capacity = log->capacity ? log->capacity * 2 : 16;
+	uint32_t capacity = log->capacity + log->capacity / 2;
+	capacity = capacity < FIRST_CAPACITY ? FIRST_CAPACITY : capacity;
 	capacity = capacity < room ? room : capacity;
 	struct event_entry *entries = mem_realloc(log->entries, capacity * sizeof *entries);
 	if (!entries) {

@@ -1,5 +1,7 @@
 #include "dial.h"
 
+#include <stdbool.h>
+
 #include "base/mem.h"
 
 #define NEXT_MS 250
@@ -14,7 +16,7 @@ struct dial {
 	size_t next;                     /* to be tried */
 	size_t pending;                  /* of `tries` */
 	struct sock *tries[ADDRESS_MAX]; /* of each address; NULL: it failed, or was not tried */
-	const char *reason;              /* of the last failure */
+	int failure;                     /* the last one, an error code of libuv's */
 };
 
 void dial_cancel(struct dial **dial) {
@@ -31,12 +33,17 @@ void dial_cancel(struct dial **dial) {
 	mem_free(old);
 }
 
-static void finish(struct dial *dial, struct sock *sock, enum transfer_result result) {
+static void finish(struct dial *dial, struct sock *sock, enum transfer_result result, const char *reason) {
 	dial_fn *done = dial->done;
 	void *owner = dial->owner;
-	const char *reason = sock ? "" : dial->reason;
 	dial_cancel(&dial);
 	done(owner, sock, result, reason);
+}
+
+/* No address is left. That memory was out says nothing of the server. */
+static void give_up(struct dial *dial) {
+	bool starved = dial->failure == UV_ENOMEM || dial->failure == UV_ENOBUFS;
+	finish(dial, NULL, starved ? TRANSFER_MEMORY : TRANSFER_UNCONNECTED, uv_strerror(dial->failure));
 }
 
 static void on_ready(struct sock *sock, int events);
@@ -47,7 +54,7 @@ static void try_next(struct dial *dial) {
 	bool started = false;
 	while (dial->next < dial->addresses.count && !started) {
 		size_t at = dial->next++;
-		struct sock *sock = sock_connect(dial->deps.loop, &dial->addresses.list[at], &dial->reason);
+		struct sock *sock = sock_connect(dial->deps.loop, &dial->addresses.list[at], &dial->failure);
 		if (sock) {
 			sock->owner = dial;
 			sock->ready = on_ready;
@@ -71,19 +78,19 @@ static void on_ready(struct sock *sock, int events) {
 	while (dial->tries[at] != sock) {
 		at++;
 	}
-	const char *failure = sock_failure(sock);
+	int failure = sock_failure(sock);
 	if (!failure) {
 		dial->tries[at] = NULL;
-		finish(dial, sock, TRANSFER_OK);
+		finish(dial, sock, TRANSFER_OK, "");
 		return;
 	}
-	dial->reason = failure;
+	dial->failure = failure;
 	dial->pending--;
 	sock_free(&dial->tries[at]);
 	if (dial->next < dial->addresses.count) {
 		try_next(dial);
 	} else if (dial->pending == 0) {
-		finish(dial, NULL, TRANSFER_UNCONNECTED);
+		give_up(dial);
 	}
 }
 
@@ -92,7 +99,7 @@ static void on_pause_over(struct deadline *pause) {
 	if (dial->next < dial->addresses.count) {
 		try_next(dial);
 	} else if (dial->pending == 0) {
-		finish(dial, NULL, TRANSFER_UNCONNECTED);
+		give_up(dial);
 	}
 }
 
@@ -102,8 +109,7 @@ static void on_known(struct names_wait *wait, const struct addresses *addresses)
 		dial->addresses = *addresses;
 		try_next(dial);
 	} else {
-		dial->reason = "unknown host";
-		finish(dial, NULL, TRANSFER_UNKNOWN_HOST);
+		finish(dial, NULL, TRANSFER_UNKNOWN_HOST, "unknown host");
 	}
 }
 
@@ -118,7 +124,6 @@ struct dial *dial_start(const struct dial_deps *deps, dial_fn *done, void *owner
 	dial->owner = owner;
 	dial->wait.known = on_known;
 	dial->pause.passed = on_pause_over;
-	dial->reason = "";
 	const struct addresses *known;
 	if (names_ask(deps->names, &dial->wait, &known, err)) {
 		mem_free(dial);

@@ -15,13 +15,16 @@ struct multi {
 	unsigned shard_size;
 };
 
+struct job;
+
 struct shard {
 	struct list link;
 	struct multi *multi;
 	CURLM *curl;
-	uv_timer_t timer;  /* libcurl's next timeout */
-	uv_timer_t idle;   /* runs while no transfer does */
-	struct list ready; /* jobs with new input, or starved */
+	uv_timer_t timer;    /* libcurl's next timeout */
+	uv_timer_t idle;     /* runs while no transfer does */
+	struct list ready;   /* jobs with new input, or starved */
+	struct job *reading; /* whose owner is being told; NULL: none, or it has been stopped meanwhile */
 	unsigned live;
 	unsigned open_handles;
 };
@@ -34,7 +37,7 @@ struct job {
 	struct list ready;
 	struct buf input; /* since libcurl was called */
 	bool starved;     /* memory ran out inside libcurl */
-	bool *stopped;    /* set when it is stopped within an event */
+	bool over;        /* libcurl is through with it */
 };
 
 /* A socket of libcurl's in the loop. */
@@ -64,12 +67,17 @@ static void on_idle(uv_timer_t *timer);
 static void job_stop(void *stopped) {
 	struct job *job = stopped;
 	struct shard *shard = job->shard;
+	if (!job->over) {
+		/* libcurl 7.88 leaves the reset of an HTTP/2 stream unsent until something else moves on its connection.
+		 * When nothing else is on it, it is closed this way. */
+		curl_easy_setopt(job->easy, CURLOPT_FORBID_REUSE, 1L);
+	}
 	curl_multi_remove_handle(shard->curl, job->easy);
 	curl_easy_cleanup(job->easy);
 	list_remove(&job->ready);
 	buf_free(&job->input);
-	if (job->stopped) {
-		*job->stopped = true;
+	if (shard->reading == job) {
+		shard->reading = NULL;
 	}
 	mem_free(job);
 	if (--shard->live == 0) {
@@ -131,14 +139,14 @@ static enum transfer_result result_of(CURLcode code) {
 }
 
 static void hand_on(struct job *job) {
-	bool stopped = false;
-	job->stopped = &stopped;
+	struct shard *shard = job->shard;
 	take_head(job);
+	shard->reading = job;
 	job->transfer->events->readable(job->transfer, buf_str(&job->input));
-	if (!stopped) {
-		job->stopped = NULL;
+	if (shard->reading == job) {
 		buf_clear(&job->input);
 	}
+	shard->reading = NULL;
 }
 
 /* libcurl has returned: its callbacks' harvest goes to the transfers. */
@@ -157,7 +165,8 @@ static void settle(struct shard *shard) {
 	while ((message = curl_multi_info_read(shard->curl, &left))) {
 		if (message->msg == CURLMSG_DONE) {
 			CURLcode code = message->data.result;
-			const struct job *job = job_of(message->easy_handle);
+			struct job *job = job_of(message->easy_handle);
+			job->over = true;
 			take_head(job);
 			transfer_finish(job->transfer, result_of(code),
 					code == CURLE_OK ? "" : curl_easy_strerror(code));

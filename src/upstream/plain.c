@@ -15,12 +15,15 @@
 
 enum { QUEUE_DIAL, QUEUE_CONNECT, QUEUE_ALL, QUEUE_IDLE, QUEUE_COUNT };
 
+struct job;
+
 struct plain {
 	struct plain_deps deps;
 	struct names *names;
 	struct deadlines *deadlines;
 	struct idle *idle;
 	int64_t connect_timeout_ms;
+	struct job *reading;    /* whose owner is being told; NULL: none, or it has been stopped meanwhile */
 	char buffer[READ_SIZE]; /* of the read under way */
 };
 
@@ -40,7 +43,6 @@ struct job {
 	bool heard;       /* a byte of the answer has come */
 	bool mute;        /* nothing can be written any more: what was answered decides */
 	bool complete;    /* the answer has been read to its end */
-	bool *stopped;    /* set when it is stopped within an event */
 };
 
 /* --- life of a job ------------------------------------------------------------------------------------------------ */
@@ -63,8 +65,8 @@ static void job_stop(void *stopped) {
 	}
 	job_close(job);
 	http_reader_free(&job->reader);
-	if (job->stopped) {
-		*job->stopped = true;
+	if (job->plain->reading == job) {
+		job->plain->reading = NULL;
 	}
 	mem_free(job);
 }
@@ -207,13 +209,12 @@ static bool job_hand_on(struct job *job, struct str body) {
 	if (body.length == 0) {
 		return true;
 	}
-	bool stopped = false;
-	job->stopped = &stopped;
+	struct plain *plain = job->plain;
+	plain->reading = job;
 	job->transfer->events->readable(job->transfer, body);
-	if (!stopped) {
-		job->stopped = NULL;
-	}
-	return !stopped;
+	bool goes_on = plain->reading == job;
+	plain->reading = NULL;
+	return goes_on;
 }
 
 static void job_take(struct job *job, struct str bytes) {

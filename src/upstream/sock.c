@@ -8,10 +8,6 @@
 #include "base/list.h"
 #include "base/mem.h"
 
-static const char *reason(int failure) {
-	return uv_strerror(uv_translate_sys_error(failure));
-}
-
 static void on_poll(uv_poll_t *poll, int status, int events) {
 	struct sock *sock = container_of(poll, struct sock, poll);
 	if (status < 0) {
@@ -22,27 +18,27 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
 	sock->ready(sock, events);
 }
 
-static int open_socket(const struct address *address, const char **failure) {
+static int open_socket(const struct address *address, int *failure) {
 	int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
-		*failure = reason(errno);
+		*failure = uv_translate_sys_error(errno);
 		return -1;
 	}
 	int on = 1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	socklen_t size = address->any.sa_family == AF_INET6 ? sizeof address->v6 : sizeof address->v4;
 	if (connect(fd, &address->any, size) != 0 && errno != EINPROGRESS) {
-		*failure = reason(errno);
+		*failure = uv_translate_sys_error(errno);
 		close(fd);
 		return -1;
 	}
 	return fd;
 }
 
-struct sock *sock_connect(uv_loop_t *loop, const struct address *address, const char **failure) {
+struct sock *sock_connect(uv_loop_t *loop, const struct address *address, int *failure) {
 	struct sock *sock = mem_zalloc(sizeof *sock);
 	if (!sock) {
-		*failure = reason(ENOMEM);
+		*failure = UV_ENOMEM;
 		return NULL;
 	}
 	sock->fd = open_socket(address, failure);
@@ -51,7 +47,7 @@ struct sock *sock_connect(uv_loop_t *loop, const struct address *address, const 
 	}
 	int status = uv_poll_init_socket(loop, &sock->poll, sock->fd);
 	if (status != 0) {
-		*failure = uv_strerror(status);
+		*failure = status;
 		goto close;
 	}
 	sock_watch(sock, UV_WRITABLE);
@@ -85,11 +81,11 @@ void sock_watch(struct sock *sock, int events) {
 	}
 }
 
-const char *sock_failure(const struct sock *sock) {
+int sock_failure(const struct sock *sock) {
 	int failure = 0;
 	socklen_t size = sizeof failure;
 	if (getsockopt(sock->fd, SOL_SOCKET, SO_ERROR, &failure, &size) != 0) {
 		failure = errno;
 	}
-	return failure ? reason(failure) : NULL;
+	return failure ? uv_translate_sys_error(failure) : 0;
 }

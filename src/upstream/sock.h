@@ -22,14 +22,14 @@ struct sock {
 };
 
 /* Begins to connect; waits for UV_WRITABLE, and then sock_failure tells how it went. NULL when not even that, and *failure
- * is the reason, static. */
-struct sock *sock_connect(uv_loop_t *loop, const struct address *address, const char **failure);
+ * is the reason, an error code of libuv's. */
+struct sock *sock_connect(uv_loop_t *loop, const struct address *address, int *failure);
 /* Closes the connection before it returns; `ready` runs no more. The memory goes when the loop has closed the handle. */
 void sock_free(struct sock **sock);
 
 /* Costs a system call at the loop's next turn, but only when it changes something. */
 void sock_watch(struct sock *sock, int events);
-/* Why it failed, static; NULL: it did not. */
-const char *sock_failure(const struct sock *sock);
+/* Why it failed, an error code of libuv's; 0: it did not. */
+int sock_failure(const struct sock *sock);
 
 #endif

@@ -17,8 +17,9 @@ static void on_list(void *owner) {
 static void register_metrics(struct target *target, struct metrics *metrics) {
 	char labels[UPSTREAM_NAME_SIZE + 64];
 	snprintf(labels, sizeof labels, "upstream=\"%s\"", target->name);
-	target->requests = metrics_counter(metrics, "sluice_upstream_requests_total", labels,
-					   "Requests sent to this upstream, further tries included.");
+	target->requests = metrics_counter(
+		metrics, "sluice_upstream_requests_total", labels,
+		"Requests sent to this upstream, further tries included, and repeats on a new connection.");
 	target->opens = metrics_counter(metrics, "sluice_upstream_breaker_opens_total", labels,
 					"How often this upstream failed so often that it was passed over.");
 	struct gauge *up = metrics_state(metrics, "sluice_upstream_up", labels,

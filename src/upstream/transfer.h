@@ -63,7 +63,7 @@ static inline bool transfer_runs(const struct transfer *transfer) {
 }
 
 /* No event comes any more. An HTTP/1 connection whose answer is not complete is closed before this returns, an HTTP/2
- * stream is reset. A stopped transfer is left alone; it may be started again. Its head stays. */
+ * stream is reset, at the latest with what comes next on its connection. A stopped transfer is left alone; it may be started again. Its head stays. */
 void transfer_stop(struct transfer *transfer);
 
 /* For the drivers: it begins; and it ends, as the last thing that is done with it. */

@@ -4,6 +4,8 @@
 // rule whose matcher fits the text of the last user message, else the fallback (an echo, told plainly).
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import http2 from 'node:http2';
+import https from 'node:https';
 import { once } from 'node:events';
 import { within } from './server.js';
 
@@ -224,21 +226,33 @@ export const reply = {
 };
 
 export class Upstream {
-	constructor() {
+	/** `tls`: {key, cert} for https://; `http2`: it speaks HTTP/2 too. */
+	constructor({ tls, http2: modern = false } = {}) {
 		this.requests = []; // every exchange on /v1/chat/completions, in order
 		this.models = ['fake', 'fake-large'];
 		this.rules = [];
 		this.queued = [];
 		this.waiters = [];
 		this.fallback = (x) => reply.says(['You ', 'said: ', x.question])(x);
-		this.server = http.createServer((request, response) => this.#serve(request, response));
-		this.server.keepAliveTimeout = 60_000;
+		const serve = (request, response) => this.#serve(request, response);
+		if (modern) {
+			this.server = http2.createSecureServer({ ...tls, allowHTTP1: true }, serve);
+		} else {
+			this.server = tls ? https.createServer(tls, serve) : http.createServer(serve);
+			this.server.keepAliveTimeout = 60_000;
+		}
+		this.scheme = tls ? 'https' : 'http';
+		this.sessions = new Set(); // of HTTP/2
+		this.server.on('session', (session) => {
+			this.sessions.add(session);
+			session.once('close', () => this.sessions.delete(session));
+		});
 	}
 
 	async start() {
 		this.server.listen(0, '127.0.0.1');
 		await once(this.server, 'listening');
-		this.origin = `http://127.0.0.1:${this.server.address().port}`;
+		this.origin = `${this.scheme}://127.0.0.1:${this.server.address().port}`;
 		this.url = `${this.origin}/v1`;
 		return this;
 	}
@@ -271,7 +285,8 @@ export class Upstream {
 	}
 
 	async stop() {
-		this.server.closeAllConnections();
+		this.server.closeAllConnections?.();
+		this.sessions.forEach((session) => session.destroy());
 		await new Promise((resolve) => this.server.close(resolve));
 	}
 
@@ -314,4 +329,4 @@ export class Upstream {
 	}
 }
 
-export const startUpstream = () => new Upstream().start();
+export const startUpstream = (options) => new Upstream(options).start();

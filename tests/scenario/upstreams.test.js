@@ -86,7 +86,7 @@ const FAULTS = {
 	'too many requests': { reply: reply.fails(429, { headers: { 'retry-after': '60' } }), kind: 'rate_limited' },
 	'a key that it does not take': { reply: reply.fails(401), kind: 'unauthorized' },
 	'a model that it does not know': { reply: reply.fails(404), kind: 'rejected' },
-	// Its list is declared, so that this is no used connection, which libcurl would replace by itself.
+	// Its list is declared, so that this is no used connection, which would be replaced without an error.
 	'a connection that breaks': { reply: async (x) => x.cut(), kind: 'refused', own: { models: 'm' } },
 	'a page in place of a stream': {
 		reply: async (x) => {

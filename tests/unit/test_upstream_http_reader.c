@@ -146,6 +146,7 @@ static void test_bad_chunks(void **state) {
 	       {OK CHUNKED END "5\nhello", "200 0 0 |!"}, {OK CHUNKED END "5\rhello", "200 0 0 |!"},
 	       {OK CHUNKED END "5;a\nb\r\nhello", "200 0 0 |!"}, {OK CHUNKED END "5\r\nhello!\r\n", "200 0 0 hello|!"},
 	       {OK CHUNKED END "5\r\nhello\n0\r\n", "200 0 0 hello|!"},
+	       {OK CHUNKED END "5\r\nhello!\n0\r\n\r\n", "200 0 0 hello|!"},
 	       {OK CHUNKED END "5\r\nhello\r0", "200 0 0 hello|!"},
 	       {OK CHUNKED END "fffffffffffffffff\r\n", "200 0 0 |!"},
 	       {OK CHUNKED END "1000000000000000\r\n", "200 0 0 |!"});

@@ -16,8 +16,9 @@
 
 /* One read of a request's body or of an upgrade; for the whole server. */
 #define SERVICE_BUFFER 16384
-/* One read of a WebSocket; for each connection. */
-#define WEBSOCKET_READ 1024
+/* One read of a WebSocket, and memory of each connection. Twice as much makes a message of 1 MB a fifth cheaper, and those
+ * that people write no cheaper at all. */
+#define WEBSOCKET_READ 512
 /* What one lws_write may hand to the socket. */
 #define WRITE_MOST (1 << 20)
 /* Descriptors for the store, the upstream's connections and the rest. */

@@ -21,8 +21,10 @@
 #define WEBSOCKET_READ 512
 /* What one lws_write may hand to the socket. */
 #define WRITE_MOST (1 << 20)
-/* Descriptors for the store, the upstream's connections and the rest. */
+/* Descriptors for the store and the rest. */
 #define DESCRIPTOR_RESERVE 32
+/* One in so many is kept from clients, so that the turns of those who are there get their connections to the model. */
+#define UPSTREAM_SHARE 4
 
 /* --- callbacks: who is meant ----------------------------------------------------------------------------------------- */
 
@@ -221,7 +223,7 @@ static int descriptor_limit(void) {
 		return INT32_MAX;
 	}
 	int most = (int)limit.rlim_cur;
-	return most > 2 * DESCRIPTOR_RESERVE ? most - DESCRIPTOR_RESERVE : most / 2;
+	return most > 2 * DESCRIPTOR_RESERVE ? most - DESCRIPTOR_RESERVE - most / UPSTREAM_SHARE : most / 2;
 }
 
 static void on_connection(void *owner, int descriptor) {

@@ -57,7 +57,7 @@ static int on_upgrade(struct connection *connection) {
 static int on_add_headers(struct lws *wsi, struct lws_process_html_args *args) {
 	struct connection *connection = connection_of(wsi);
 	struct session *session = connection ? session_of(connection) : NULL;
-	if (!session) {
+	if (!session || !session->request_id) {
 		return 0;
 	}
 	unsigned char *at = (unsigned char *)args->p;

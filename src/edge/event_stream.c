@@ -98,7 +98,7 @@ static int write_batch(struct exchange *exchange, struct buf *out) {
 		connection_kill(connection);
 		return -1;
 	}
-	exchange->written_us = edge_now_us(exchange->edge);
+	exchange->written_us = edge_turn_us(exchange->edge);
 	return 0;
 }
 

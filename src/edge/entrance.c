@@ -1,12 +1,9 @@
 #include "entrance.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/mem.h"
-
-/* Descriptors for the store, the upstream's connections and the rest. */
-#define DESCRIPTOR_RESERVE 32
+#include "descriptors.h"
 
 /* An accepted connection on its way to another loop. */
 struct arrival {
@@ -69,24 +66,13 @@ static void on_connection(void *owner, int descriptor) {
 	}
 }
 
-/* Guard 6. `fd_limit_per_thread` would do, but makes libwebsockets search its descriptors one by one; the listener
- * watches the numbers instead. */
-static int descriptor_limit(void) {
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= INT32_MAX) {
-		return INT32_MAX;
-	}
-	int most = (int)limit.rlim_cur;
-	return most > 2 * DESCRIPTOR_RESERVE ? most - DESCRIPTOR_RESERVE : most / 2;
-}
-
 int entrance_open(struct edge *edge, const struct edge_door *door, struct err *err) {
 	const struct listener_options options = {
 		.inherited = door->inherited,
 		.inherited_count = door->inherited_count,
 		.address = door->address,
 		.port = door->port,
-		.descriptor_limit = descriptor_limit(),
+		.descriptor_limit = descriptors_usable(),
 	};
 	const struct listener_deps deps = {
 		.loop = edge->deps.loop,

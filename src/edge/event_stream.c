@@ -9,6 +9,8 @@
 #define CHUNK_HEAD "00000000\r\n"
 #define CHUNK_HEAD_SIZE (sizeof CHUNK_HEAD - 1)
 #define BATCH_BYTES (16 * 1024)
+/* What one turn of the loop may write, as of a WebSocket session (stream.c). */
+#define SLICE_BATCHES 4
 
 static bool is_of_chunks(const struct cursor_sink *sink) {
 	return sink->form != CURSOR_EVENTS;
@@ -96,7 +98,7 @@ static int write_batch(struct exchange *exchange, struct buf *out) {
 		connection_kill(connection);
 		return -1;
 	}
-	exchange->written_us = edge_now_us(exchange->edge);
+	exchange->written_us = edge_turn_us(exchange->edge);
 	return 0;
 }
 
@@ -127,10 +129,17 @@ static void await_reader(struct exchange *exchange) {
 	}
 }
 
+/* The slice is used up, and the reader takes more: the rest goes out after everybody else's turn. */
+static void go_on_later(const struct exchange *exchange) {
+	struct connection *connection = exchange->connection;
+	connection_set_deadline(connection, exchange->edge->options.idle_timeout_ms, connection_time_out);
+	lws_callback_on_writable(connection->wsi);
+}
+
 static void pump(struct exchange *exchange) {
 	struct connection *connection = exchange->connection;
 	struct edge *edge = exchange->edge;
-	while (!connection_is_blocked(connection)) {
+	for (int batch = 0; batch < SLICE_BATCHES && !connection_is_blocked(connection); batch++) {
 		if (!fill(exchange, &edge->out)) {
 			await_silence(exchange);
 			return;
@@ -144,7 +153,11 @@ static void pump(struct exchange *exchange) {
 			return;
 		}
 	}
-	await_reader(exchange);
+	if (connection_is_blocked(connection)) {
+		await_reader(exchange);
+	} else {
+		go_on_later(exchange);
+	}
 }
 
 static int begin(struct exchange *exchange) {

@@ -21,7 +21,7 @@ int outlet_write(struct session *session, struct buf *out) {
 		lose(session);
 		return -1;
 	}
-	session->written_us = edge_now_us(session->edge);
+	session->written_us = edge_turn_us(session->edge);
 	return 0;
 }
 

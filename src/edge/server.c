@@ -14,8 +14,9 @@
 
 /* One read of a request's body or of an upgrade; for the whole server. */
 #define SERVICE_BUFFER 16384
-/* One read of a WebSocket; for each connection. */
-#define WEBSOCKET_READ 1024
+/* One read of a WebSocket, and memory of each connection. Twice as much makes a message of 1 MB a fifth cheaper, and those
+ * that people write no cheaper at all. */
+#define WEBSOCKET_READ 512
 /* What one lws_write may hand to the socket. */
 #define WRITE_MOST (1 << 20)
 
@@ -50,7 +51,7 @@ static int on_upgrade(struct connection *connection) {
 static int on_add_headers(struct lws *wsi, struct lws_process_html_args *args) {
 	struct connection *connection = connection_of(wsi);
 	struct session *session = connection ? session_of(connection) : NULL;
-	if (!session) {
+	if (!session || !session->request_id) {
 		return 0;
 	}
 	unsigned char *at = (unsigned char *)args->p;

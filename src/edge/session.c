@@ -37,13 +37,22 @@ static void on_close(struct connection *connection) {
 	let_go(session);
 	buf_free(&session->message);
 	buf_free(&session->control);
+	mem_free(session->request_id);
+	session->request_id = NULL;
 	session->closing = true;
 	log_debug(&connection->log, "session closed");
 }
 
 struct session *session_new(struct connection *connection, const struct principal *who) {
 	struct session *session = mem_zalloc(sizeof *session);
+	char request_id[ID_SIZE];
 	if (!session) {
+		return NULL;
+	}
+	id_make(request_id, "req", edge_wall_ms(connection->edge));
+	session->request_id = mem_strdup(request_id);
+	if (!session->request_id) {
+		mem_free(session);
 		return NULL;
 	}
 	session->magic = SESSION_MAGIC;
@@ -55,7 +64,6 @@ struct session *session_new(struct connection *connection, const struct principa
 	list_init(&session->waiting);
 	list_init(&session->subscriptions);
 	list_init(&session->lookups);
-	id_make(session->request_id, "req", edge_wall_ms(connection->edge));
 	connection->session = session;
 	connection->on_close = on_close;
 	gauge_add(session->edge->metrics.http_connections, -1);
@@ -177,6 +185,8 @@ int session_established(struct connection *connection) {
 	arm(session);
 	log_info(&connection->log, "session opened", LOG_S("user", session->who.user),
 		 LOG_S("credential", session->who.credential), LOG_S("request", session->request_id));
+	mem_free(session->request_id);
+	session->request_id = NULL;
 	return 0;
 }
 

@@ -16,7 +16,7 @@ struct session {
 	struct connection *connection;
 	struct edge *edge;
 	struct principal who;
-	char request_id[ID_SIZE]; /* of the upgrade */
+	char *request_id; /* of the upgrade; owned; NULL once it is established */
 
 	/* what comes in */
 	struct buf message; /* fragments so far */

@@ -1,6 +1,7 @@
 #include "shared.h"
 
 #include "base/mem.h"
+#include "descriptors.h"
 #include "lws_log.h"
 
 struct edge_shared *edge_shared_new(const struct edge_options *options, unsigned loops, const struct log *log,
@@ -12,7 +13,9 @@ struct edge_shared *edge_shared_new(const struct edge_options *options, unsigned
 	}
 	/* libwebsockets makes its lines in one buffer of the whole process: from several threads they would be garbled. */
 	lws_log_route(loops == 1 ? log : NULL);
-	shared->places = places_new(options->max_connections, options->max_connections_per_address, loops, err);
+	uint32_t most = descriptors_for_clients();
+	most = options->max_connections < most ? options->max_connections : most;
+	shared->places = places_new(most, options->max_connections_per_address, loops, err);
 	shared->users = shared->places ? users_new(&options->http_requests, &options->bytes, err) : NULL;
 	shared->files = shared->users ? files_load(options->www, err) : NULL;
 	if (!shared->files) {

@@ -4,6 +4,9 @@
 #include "outlet.h"
 
 #define BATCH_BYTES (16 * 1024)
+/* What one turn of the loop may write of a session: a reader that takes everything as it comes, such as one that resumes a
+ * long answer over a fast network, else has the loop to itself until the end of its log. */
+#define SLICE_BATCHES 4
 
 static void on_ready(struct cursor *cursor);
 static void on_refused(struct cursor *cursor, const struct api_error *error);
@@ -66,18 +69,28 @@ static int write_batch(struct session *session, struct buf *out) {
 	return out->length > LWS_HEADROOM || out->failed ? outlet_write(session, out) : 0;
 }
 
+/* The slice is used up: the rest goes out after everybody else's turn. */
+static void go_on_later(const struct session *session) {
+	if (can_write(session)) {
+		lws_callback_on_writable(session->connection->wsi);
+	}
+}
+
 /* What one wake-up brought: this stream alone has something new. */
 static void pump(struct stream *stream) {
 	struct session *session = stream->session;
 	struct buf *out = &session->edge->out;
 	bool drained = false;
-	while (!drained && can_write(session)) {
+	for (int batch = 0; batch < SLICE_BATCHES && !drained && can_write(session); batch++) {
 		edge_out_begin(out);
 		outlet_take_kept(session, out);
 		drained = append_events(stream, out);
 		if (write_batch(session, out)) {
 			return;
 		}
+	}
+	if (!drained) {
+		go_on_later(session);
 	}
 	if (cursor_finished(&stream->cursor)) {
 		stream->sink->ended(stream);
@@ -126,11 +139,14 @@ static struct stream *find_ended(struct session *session) {
 void streams_pump(struct session *session) {
 	struct buf *out = &session->edge->out;
 	bool drained = false;
-	while (!drained && can_write(session)) {
+	for (int batch = 0; batch < SLICE_BATCHES && !drained && can_write(session); batch++) {
 		drained = fill(session, out);
 		if (write_batch(session, out)) {
 			return;
 		}
+	}
+	if (!drained) {
+		go_on_later(session);
 	}
 	struct stream *ended = NULL;
 	while (!session->closing && (ended = find_ended(session))) {

@@ -8,7 +8,7 @@ import { random } from '../lib/random.js';
 import { startServer, within } from '../lib/server.js';
 import { eventually, setup } from '../lib/setup.js';
 import { test } from '../lib/test.js';
-import { reply, startUpstream } from '../lib/upstream.js';
+import { gate, reply, startUpstream } from '../lib/upstream.js';
 
 const stage = setup();
 
@@ -152,6 +152,26 @@ const cpuTicks = async (pid) => {
 	const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /, '').split(' ');
 	return Number(fields[11]) + Number(fields[12]);
 };
+
+test('when newcomers have taken every descriptor they may, those who are there still reach the model', async (t) => {
+	const { server, upstream, key } = await own(t, { wrapper: ['prlimit', '--nofile=200:200'] });
+	const held = gate();
+	upstream.fallback = reply.pauses('first ', held, 'second');
+	const chats = await Promise.all(Array.from({ length: 40 }, () => connect(server, { key })));
+	const wires = [];
+	for (let n = 0; n < 200; n++) {
+		const wire = await dial(server).catch(() => undefined);
+		if (wire) {
+			wires.push(wire);
+		}
+	}
+	const turns = chats.map((chat, n) => chat.begin({ input: `turn ${n}` }));
+	await Promise.all(chats.map((chat) => chat.type('response.output_text.delta')));
+	held.open();
+	await Promise.all(turns.map(({ end }) => end));
+	wires.forEach((wire) => wire.drop());
+	await Promise.all(chats.map((chat) => chat.close()));
+});
 
 test('out of descriptors the server neither spins nor floods its log, and recovers', async (t) => {
 	const { server, key } = await own(t, { wrapper: ['prlimit', '--nofile=200:200'] });

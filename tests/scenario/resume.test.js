@@ -59,6 +59,18 @@ test('cut off in the middle, a client goes on behind the last event it saw', asy
 	}
 });
 
+test('a log longer than one turn of the loop may write comes whole, over both transports', async () => {
+	const words = Array.from({ length: 300 }, (_, n) => `${n} `.padEnd(3000, '.'));
+	stage.upstream.on('long', reply.says(words));
+	const chat = await stage.chat();
+	const { events, response } = await chat.turn('long');
+	assert.deepEqual(await resume(chat, response.id), events);
+	const answer = await stage.server.fetch(`/v1/responses/${response.id}?stream=true`, { key: stage.key });
+	const lines = (await answer.text()).split('\n').filter((line) => line.startsWith('data: {'));
+	assert.deepEqual(lines.map((line) => JSON.parse(line.slice('data: '.length))), events);
+	await chat.close();
+});
+
 test('a second device sees the same events as the first, live', async () => {
 	const held = gate();
 	stage.upstream.on('on two devices', reply.pauses('begun ', held, 'and ended'));

@@ -175,7 +175,7 @@ static void test_a_family_is_rendered_as_one(void **state) {
 		counter_add(counter, 10 + i);
 		assert_ptr_equal(metrics_counter(all[i], "c", "a=\"1\"", "C."), counter);
 		gauge_set(metrics_gauge(all[i], "g", NULL, "G."), (int64_t)i - 3);
-		gauge_set(metrics_state(all[i], "up", NULL, "U."), i == 1);
+		gauge_set(metrics_state(all[i], "up", NULL, "U."), i > 0);
 	}
 	counter_add(metrics_counter(third, "c", "a=\"2\"", "C."), 7);
 	metrics_counter(second, "late", NULL, "L.");

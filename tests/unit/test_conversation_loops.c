@@ -6,6 +6,7 @@
 
 #define LOOPS 2
 #define TURNS 60
+#define ROUNDS 100
 
 /* One loop with what is its own. Its answers are read by whoever runs it. */
 struct worker {
@@ -338,6 +339,61 @@ static void who_cancels_a_deletion_hears_nothing(void **state) {
 	conversation_release(&there);
 }
 
+/* A conversation's only turn is deleted while another loop begins the next: that one either is there or was refused, and never
+ * goes with the other. */
+static void a_deletion_takes_no_more_than_it_read(void **state) {
+	struct scene *scene = *state;
+	struct worker *a = &scene->workers[0];
+	struct worker *b = &scene->workers[1];
+	struct request_settings settings = {.store = true};
+	struct item_list input = one_item(ROLE_USER, "hello");
+	for (int i = 0; i < ROUNDS; i++) {
+		char id[ID_SIZE];
+		prepare(scene, 0);
+		struct conversation *there = open_here(b, "resp_0_0");
+		name_response(id, 1, i);
+		const struct conversation_entry entry = {.response_id = id,
+							 .parent_id = "resp_0_0",
+							 .model = "m",
+							 .settings = &settings,
+							 .input = &input,
+							 .created_ms = 1000,
+							 .status = RESPONSE_IN_PROGRESS,
+							 .reason = "",
+							 .error_message = ""};
+		if (i % 2) {
+			erase_here(a, "resp_0_0");
+		} else {
+			a->answer = (struct answer){0};
+			assert_non_null(conversation_delete(a->vessel.conversations, OWNER, scene->thread, on_written,
+							    &a->answer));
+		}
+		b->answer = (struct answer){0};
+		assert_non_null(conversation_begin(there, &entry, on_written, &b->answer));
+		while (!a->answer.done || !b->answer.done) {
+			uv_run(&a->loop, UV_RUN_NOWAIT);
+			uv_run(&b->loop, UV_RUN_NOWAIT);
+		}
+		bool begun = b->answer.code == ERR_NONE;
+		assert_true(begun || a->answer.code == ERR_NONE);
+		conversation_release(&there);
+		a->answer = (struct answer){0};
+		assert_non_null(
+			conversation_read_response(a->vessel.conversations, OWNER, id, on_response, &a->answer));
+		wait_here(a);
+		assert_int_equal(a->answer.code, begun ? ERR_NONE : ERR_NOT_FOUND);
+		stored_response_free(&a->answer.stored);
+		/* The next round's first turn has the same name. */
+		a->answer = (struct answer){0};
+		conversation_delete_response(a->vessel.conversations, OWNER, "resp_0_0", on_written, &a->answer);
+		while (!a->answer.done) {
+			uv_run(&a->loop, UV_RUN_NOWAIT);
+			uv_run(&b->loop, UV_RUN_NOWAIT);
+		}
+	}
+	item_list_free(&input);
+}
+
 /* Deletes all turns but the first, newest first, and says how many that are so far. */
 static void delete_turns(void *argument) {
 	struct worker *w = argument;
@@ -414,6 +470,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(a_deletion_does_not_wait_for_a_loop_that_closes, setup_scene,
 						teardown_scene),
 		cmocka_unit_test_setup_teardown(who_cancels_a_deletion_hears_nothing, setup_scene, teardown_scene),
+		cmocka_unit_test_setup_teardown(a_deletion_takes_no_more_than_it_read, setup_scene, teardown_scene),
 		cmocka_unit_test_setup_teardown(what_is_reported_as_deleted_is_noticed, setup_scene, teardown_scene),
 	};
 	return cmocka_run_group_tests_name("conversation_loops", tests, NULL, NULL);

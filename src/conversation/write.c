@@ -6,8 +6,9 @@
 #include "module.h"
 #include "peers.h"
 
-/* How often a write is sealed anew after it lost against others of its thread: each time one of them was written. */
-#define MAX_LOSSES 32
+/* How often a write is sealed anew after it lost against others of its thread. Each time one of them was written, so this is no
+ * circle; but beside a loop that writes without a pause another may lose some dozens of times in a row. */
+#define MAX_LOSSES 1000
 
 struct conversations *conversations_new(const struct conversation_deps *deps, struct err *err) {
 	struct conversations *module = mem_zalloc(sizeof *module);

@@ -163,6 +163,52 @@ static void test_threads(void **state) {
 	metrics_free(&metrics);
 }
 
+/* What several count is told as one, whichever is asked; of states the highest counts; rows that only one has are there. */
+static void test_a_family_is_rendered_as_one(void **state) {
+	(void)state;
+	struct metrics *first = metrics_new();
+	struct metrics *second = metrics_new_beside(first);
+	struct metrics *third = metrics_new_beside(second);
+	struct metrics *all[] = {first, second, third};
+	for (size_t i = 0; i < COUNT(all); i++) {
+		struct counter *counter = metrics_counter(all[i], "c", "a=\"1\"", "C.");
+		counter_add(counter, 10 + i);
+		assert_ptr_equal(metrics_counter(all[i], "c", "a=\"1\"", "C."), counter);
+		gauge_set(metrics_gauge(all[i], "g", NULL, "G."), (int64_t)i - 3);
+		gauge_set(metrics_state(all[i], "up", NULL, "U."), i > 0);
+	}
+	counter_add(metrics_counter(third, "c", "a=\"2\"", "C."), 7);
+	metrics_counter(second, "late", NULL, "L.");
+	const char *text = "# HELP c C.\n# TYPE c counter\nc{a=\"1\"} 33\nc{a=\"2\"} 7\n"
+			   "# HELP g G.\n# TYPE g gauge\ng -6\n"
+			   "# HELP up U.\n# TYPE up gauge\nup 1\n"
+			   "# HELP late L.\n# TYPE late counter\nlate 0\n";
+	for (size_t i = 0; i < COUNT(all); i++) {
+		assert_rendered(all[i], text);
+	}
+	metrics_free(&third);
+	metrics_free(&second);
+	assert_rendered(first, text);
+	metrics_free(&first);
+}
+
+static void test_histograms_of_a_family_add_up(void **state) {
+	(void)state;
+	struct metrics *first = metrics_new();
+	struct metrics *second = metrics_new_beside(first);
+	struct buf out = BUF_INIT;
+	histogram_observe_us(metrics_histogram(first, "h", NULL, "H."), 100);
+	histogram_observe_us(metrics_histogram(second, "h", NULL, "H."), 150);
+	histogram_observe_us(metrics_histogram(second, "h", NULL, "H."), 100);
+	metrics_render(second, &out);
+	const char *text = buf_text(&out);
+	assert_non_null(strstr(text, "h_bucket{le=\"0.0001\"} 2\nh_bucket{le=\"0.0002\"} 3\n"));
+	assert_non_null(strstr(text, "h_sum 0.00035\nh_count 3\n"));
+	buf_free(&out);
+	metrics_free(&second);
+	metrics_free(&first);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
@@ -171,6 +217,8 @@ int main(void) {
 		cmocka_unit_test(test_histogram_bounds),
 		cmocka_unit_test(test_out_of_memory_gives_a_spare),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_a_family_is_rendered_as_one),
+		cmocka_unit_test(test_histograms_of_a_family_add_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -215,10 +215,13 @@ static void refuse_message(struct session *session, enum api_error_code code) {
 
 static void take(struct session *session, struct str bytes) {
 	struct lws *wsi = session->connection->wsi;
-	bool first = session->fragments++ == 0;
+	bool begins = !session->in_frame;
+	session->fragments += begins;
+	bool first = begins && session->fragments == 1;
 	session->received += bytes.length;
 	/* Fault 18: judged by the length that the frame announces, before a byte of it is kept. */
 	uint64_t left = lws_remaining_packet_payload(wsi);
+	session->in_frame = left > 0;
 	size_t most = session->edge->options.max_message;
 	if (session->received > most || left > most - session->received) {
 		refuse_message(session, API_MESSAGE_TOO_LARGE);

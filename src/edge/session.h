@@ -20,8 +20,9 @@ struct session {
 
 	/* what comes in */
 	struct buf message; /* fragments so far */
-	uint64_t fragments; /* of the message under way */
+	uint64_t fragments; /* of the message under way: frames, however many reads they take */
 	uint64_t received;  /* its bytes, kept or dropped */
+	bool in_frame;      /* more of the frame under way is to come */
 	bool discarding;    /* the rest of the message is dropped: it was refused */
 
 	struct list streams;       /* struct stream: what is written as it comes */

@@ -76,6 +76,7 @@ int store_delete_record(struct store_write *write, const char *thread, uint32_t 
  * The sealed bytes are moved. ERR_CONFLICT when the response is not in progress. Reads give segments back among the records,
  * behind those. */
 int store_put_segment(struct store_write *write, struct store_record *segment);
+/* Of a response that has ended or ends in this write. */
 int store_delete_segments(struct store_write *write, const char *response);
 /* The response is put in the same write or was before. ERR_CONFLICT when it is not there, or the key stands for another one
  * since after `expired_ms`. Takes some of those along that are as old as that. */

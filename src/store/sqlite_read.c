@@ -25,6 +25,8 @@ enum data_statement {
 	RECORDS_OF_THREAD,
 	SEGMENTS_OF_RESPONSE,
 	SEGMENTS_OF_THREAD,
+	CHECKPOINTS_OF_RESPONSE,
+	CHECKPOINTS_OF_THREAD,
 	FIRST_OF_KIND,
 	THREAD_OF_ITEM,
 	ITEM,
@@ -61,6 +63,13 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 				 " WHERE m.response = ?1 ORDER BY m.number",
 	[SEGMENTS_OF_THREAD] = "SELECT " SEGMENT_COLUMNS ", r.id FROM response r CROSS JOIN segment m"
 			       " ON m.response = r.key WHERE r.thread = ?1 ORDER BY r.key, m.number",
+	/* In the order of time and by no index, so all of them are looked at: only for what runs. Of those with one number
+	 * the last counts (in SQLite, the other columns are those of the row with the maximum). */
+	[CHECKPOINTS_OF_RESPONSE] = "SELECT " SEGMENT_COLUMNS ", ?2, max(m.key) FROM checkpoint m"
+				    " WHERE m.response = ?1 GROUP BY m.number ORDER BY m.number",
+	[CHECKPOINTS_OF_THREAD] =
+		"SELECT " SEGMENT_COLUMNS ", r.id, max(m.key) FROM checkpoint m JOIN response r ON r.key = m.response"
+		" WHERE r.thread = ?1 AND r.status = 'in_progress' GROUP BY r.key, m.number ORDER BY r.key, m.number",
 	[FIRST_OF_KIND] = "SELECT " RECORD_COLUMNS ", coalesce(r.id, '') FROM record m"
 			  " LEFT JOIN response r ON r.key = m.response WHERE m.thread = ?1 AND m.kind = ?2"
 			  " ORDER BY m.number LIMIT 1",
@@ -352,16 +361,21 @@ static int read_thread_row(struct read *read, enum data_statement which) {
 	return found < 0 ? -1 : read_deks(read);
 }
 
+static bool is_running(const struct store_response *row) {
+	return strcmp(row->status, "in_progress") == 0;
+}
+
 static int add_response_with_records(struct read *read, sqlite3_stmt *statement) {
 	if (add_response(read, statement) != 0) {
 		return -1;
 	}
-	const char *id = read->out->responses[read->out->response_count - 1].id;
-	const struct sqlite_value key[] = {SQL_INT(sqlite3_column_int64(statement, 0)), SQL_TEXT(id)};
-	return each(read, RECORDS_OF_RESPONSE, key, 2, add_record) < 0 ||
-			       each(read, SEGMENTS_OF_RESPONSE, key, 2, add_record) < 0
-		       ? -1
-		       : 0;
+	const struct store_response *row = &read->out->responses[read->out->response_count - 1];
+	const struct sqlite_value key[] = {SQL_INT(sqlite3_column_int64(statement, 0)), SQL_TEXT(row->id)};
+	if (each(read, RECORDS_OF_RESPONSE, key, 2, add_record) < 0 ||
+	    each(read, SEGMENTS_OF_RESPONSE, key, 2, add_record) < 0) {
+		return -1;
+	}
+	return is_running(row) && each(read, CHECKPOINTS_OF_RESPONSE, key, 2, add_record) < 0 ? -1 : 0;
 }
 
 static int read_response(struct read *read) {
@@ -412,9 +426,15 @@ static int read_thread(struct read *read) {
 		return -1;
 	}
 	const struct sqlite_value key = SQL_INT(read->thread_key);
-	return each(read, RECORDS_OF_THREAD, &key, 1, add_record) < 0
-		       ? -1
-		       : each(read, SEGMENTS_OF_THREAD, &key, 1, add_record);
+	bool runs = false;
+	for (size_t i = 0; i < read->out->response_count && !runs; i++) {
+		runs = is_running(&read->out->responses[i]);
+	}
+	if (each(read, RECORDS_OF_THREAD, &key, 1, add_record) < 0 ||
+	    each(read, SEGMENTS_OF_THREAD, &key, 1, add_record) < 0) {
+		return -1;
+	}
+	return runs && each(read, CHECKPOINTS_OF_THREAD, &key, 1, add_record) < 0 ? -1 : 0;
 }
 
 static int take_place(struct read *read, sqlite3_stmt *statement) {

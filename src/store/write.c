@@ -45,6 +45,7 @@ static struct change *add(struct store_write *write, enum change_kind kind) {
 	}
 	change->kind = kind;
 	list_append(&write->changes[kind], &change->node);
+	write->count++;
 	write->bytes += ROW_BYTES;
 	return change;
 }

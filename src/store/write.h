@@ -67,6 +67,7 @@ struct change {
 struct store_write {
 	struct store_op op;                /* its err is the outcome, set by the driver */
 	struct list changes[CHANGE_KINDS]; /* struct change */
+	size_t count;                      /* of them all */
 	size_t bytes;                      /* roughly what they take on disk */
 	bool puts_keys;
 	bool deletes_keys;

@@ -143,6 +143,9 @@ struct conversation_segment {
 };
 /* Keeps a segment, so that a killed server finds what was streamed. It goes with conversation_finish; until then, and for
  * a response that never finished, reads put the segments together as its output. */
+/* Checkpoints between these two share a commit. Both within one turn of the loop. */
+void conversations_gather(struct conversations *module);
+void conversations_gathered(struct conversations *module);
 struct conversation_op *conversation_checkpoint(struct conversation *conversation,
 						const struct conversation_segment *segment,
 						conversation_written_fn *done, void *arg);

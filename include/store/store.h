@@ -104,6 +104,11 @@ typedef void store_written_fn(void *owner, const struct err *err);
  * a write that was handed over happens; store_cancel only stops the completion. Returns the operation, for that. */
 struct store_op *store_commit(struct store *store, struct store_write **write, store_written_fn *done, void *owner);
 
+/* Writes that are handed over between these two begin together, so that they share a transaction as far as its bounds reach.
+ * Both within one turn of the loop. */
+void store_gather(struct store *store);
+void store_gathered(struct store *store);
+
 /* --- reading ------------------------------------------------------------------------------------------------------ */
 /* `snapshot` belongs to the callee (free it); NULL with an error (ERR_NOT_FOUND: no such row of this owner). */
 typedef void store_read_fn(void *owner, struct store_snapshot *snapshot, const struct err *err);

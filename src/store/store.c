@@ -49,6 +49,7 @@ struct store {
 	struct list read_lane;
 	struct list done;
 	struct err health;
+	unsigned gathering; /* writes wait for their companions */
 	bool stopping;
 };
 
@@ -79,7 +80,7 @@ static size_t writer_take(struct store *store, struct store_write **group, bool 
 	size_t count = 0;
 	size_t bytes = 0;
 	uv_mutex_lock(&store->mutex);
-	while (list_empty(&store->write_lane) && !store->stopping) {
+	while ((list_empty(&store->write_lane) || store->gathering > 0) && !store->stopping) {
 		if (!retry) {
 			uv_cond_wait(&store->write_waits, &store->mutex);
 		} else if (uv_cond_timedwait(&store->write_waits, &store->mutex, RETRY_NS) != 0) {
@@ -276,7 +277,9 @@ static void op_start(struct store *store, struct store_op *op, struct list *lane
 	} else {
 		op->waiting = true;
 		list_append(lane, &op->node);
-		uv_cond_signal(cond);
+		if (!op->write || store->gathering == 0) {
+			uv_cond_signal(cond);
+		}
 	}
 	uv_mutex_unlock(&store->mutex);
 }
@@ -295,6 +298,19 @@ struct store_op *store_commit(struct store *store, struct store_write **write, s
 	*write = NULL;
 	op_start(store, op, &store->write_lane, &store->write_waits);
 	return op;
+}
+
+void store_gather(struct store *store) {
+	uv_mutex_lock(&store->mutex);
+	store->gathering++;
+	uv_mutex_unlock(&store->mutex);
+}
+
+void store_gathered(struct store *store) {
+	uv_mutex_lock(&store->mutex);
+	store->gathering--;
+	uv_cond_signal(&store->write_waits);
+	uv_mutex_unlock(&store->mutex);
 }
 
 struct store_op *store_read(struct store *store, const struct store_query *query, store_read_fn *done, void *owner) {

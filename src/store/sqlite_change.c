@@ -13,6 +13,8 @@ enum data_statement {
 	ADVANCE_THREAD,
 	PUT_RESPONSE,
 	PUT_RECORD,
+	PUT_WAYPOINT,
+	DELETE_WAYPOINTS,
 	RUNNING,
 	PUT_CHECKPOINT,
 	HAS_CHECKPOINT,
@@ -64,6 +66,9 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 		       " ON CONFLICT (thread, number) DO UPDATE SET kind = excluded.kind,"
 		       " created_ms = excluded.created_ms, commitment = excluded.commitment, sealed = excluded.sealed,"
 		       " item = excluded.item WHERE response IS excluded.response",
+	[PUT_WAYPOINT] = "INSERT OR REPLACE INTO waypoint (thread, number, chain)"
+			 " SELECT key, ?2, ?3 FROM thread WHERE id = ?1",
+	[DELETE_WAYPOINTS] = "DELETE FROM waypoint WHERE thread = (SELECT key FROM thread WHERE id = ?1)",
 	[RUNNING] = "SELECT key FROM response WHERE id = ?1 AND status = 'in_progress'",
 	[PUT_CHECKPOINT] = "INSERT INTO checkpoint (response, number, kind, created_ms, sealed)"
 			   " VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -246,6 +251,19 @@ static int put_record(struct sqlite_files *files, const struct store_record *r, 
 	return changed < 0 ? -1 : 0;
 }
 
+static int put_waypoint(struct sqlite_files *files, const struct change_waypoint *w, struct err *err) {
+	return sqlite_conn_run(&files->data, PUT_WAYPOINT,
+			       SQL_VALUES(SQL_TEXT(w->thread), SQL_INT(w->waypoint.number),
+					  SQL_BLOB(w->waypoint.chain, sizeof w->waypoint.chain)),
+			       err) < 0
+		       ? -1
+		       : 0;
+}
+
+static int delete_waypoints(struct sqlite_files *files, const struct change_name *name, struct err *err) {
+	return sqlite_conn_run(&files->data, DELETE_WAYPOINTS, SQL_VALUES(SQL_TEXT(name->id)), err) < 0 ? -1 : 0;
+}
+
 /* The key of a response in progress: 0 when it is not, or not there; -1 with an error. */
 static int64_t running_key(struct sqlite_files *files, const char *id, struct err *err) {
 	int64_t key = sqlite_running_key(files->running, id);
@@ -386,6 +404,10 @@ int sqlite_change_apply(struct sqlite_files *files, const struct change *change,
 		return put_response(files, &change->response, err);
 	case CHANGE_PUT_RECORD:
 		return put_record(files, &change->record, err);
+	case CHANGE_PUT_WAYPOINT:
+		return put_waypoint(files, &change->waypoint, err);
+	case CHANGE_DELETE_WAYPOINTS:
+		return delete_waypoints(files, &change->name, err);
 	case CHANGE_PUT_SEGMENT:
 		return put_segment(files, &change->record, err);
 	case CHANGE_DELETE_SEGMENTS:

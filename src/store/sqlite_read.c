@@ -5,15 +5,18 @@
 #include "snapshot.h"
 #include "sqlite_rows.h"
 
+#define LINE_TURNS 100000 /* of a context */
+
 enum data_statement {
 	BEGIN,
 	END,
 	THREAD,
 	THREAD_OF_RESPONSE,
-	RESPONSE,
-	LINE,
+	RESPONSE_OF_THREAD,
+	FIRST_RESPONSE,
 	RESPONSES_OF_THREAD,
 	RECORDS_OF_RESPONSE,
+	ITEMS_OF_RESPONSE,
 	RECORDS_OF_THREAD,
 	SEGMENTS_OF_RESPONSE,
 	SEGMENTS_OF_THREAD,
@@ -22,7 +25,9 @@ enum data_statement {
 	FIRST_OF_KIND,
 	THREAD_OF_ITEM,
 	ITEM,
+	WAYPOINT,
 	LINKS,
+	LINKS_BEHIND,
 	PLACE,
 	THREADS_NEWEST,
 	THREADS_OLDEST,
@@ -39,16 +44,12 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 	[THREAD] = "SELECT " THREAD_COLUMNS " FROM thread t WHERE t.id = ?1 AND t.owner = ?2",
 	[THREAD_OF_RESPONSE] = "SELECT " THREAD_COLUMNS " FROM response r JOIN thread t ON t.key = r.thread"
 			       " WHERE r.id = ?1 AND t.owner = ?2",
-	[RESPONSE] = "SELECT " RESPONSE_COLUMNS " FROM response r WHERE r.id = ?1",
-	/* UNION drops what it has seen, so that not even a circle of parents, which only damage can make, goes on for
-	 * ever. A parent was there before its child: their keys rise. */
-	[LINE] = "WITH RECURSIVE line (key, parent, thread) AS ("
-		 " SELECT key, parent, thread FROM response WHERE id = ?1"
-		 " UNION SELECT p.key, p.parent, p.thread FROM line JOIN response p"
-		 " ON p.id = line.parent AND p.thread = line.thread LIMIT 100000)"
-		 " SELECT " RESPONSE_COLUMNS " FROM line JOIN response r ON r.key = line.key ORDER BY line.key",
+	[RESPONSE_OF_THREAD] = "SELECT " RESPONSE_COLUMNS " FROM response r WHERE r.id = ?1 AND r.thread = ?2",
+	[FIRST_RESPONSE] = "SELECT " RESPONSE_COLUMNS " FROM response r WHERE r.thread = ?1 ORDER BY r.key LIMIT 1",
 	[RESPONSES_OF_THREAD] = "SELECT " RESPONSE_COLUMNS " FROM response r WHERE r.thread = ?1 ORDER BY r.key",
 	[RECORDS_OF_RESPONSE] = "SELECT " RECORD_COLUMNS ", ?2 FROM record m WHERE m.response = ?1 ORDER BY m.number",
+	[ITEMS_OF_RESPONSE] = "SELECT " RECORD_COLUMNS ", ?2 FROM record m WHERE m.response = ?1"
+			      " AND +m.kind IN (?3, ?4) ORDER BY m.number",
 	[RECORDS_OF_THREAD] = "SELECT " RECORD_COLUMNS ", coalesce(r.id, '') FROM record m"
 			      " LEFT JOIN response r ON r.key = m.response WHERE m.thread = ?1 ORDER BY m.number",
 	[SEGMENTS_OF_RESPONSE] = "SELECT " SEGMENT_COLUMNS ", ?2 FROM segment m"
@@ -71,8 +72,12 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 	[ITEM] = "SELECT " RECORD_COLUMNS ", coalesce(r.id, '') FROM record m"
 		 " LEFT JOIN response r ON r.key = m.response WHERE m.item = ?1 AND +m.thread = ?2"
 		 " ORDER BY m.key DESC LIMIT 1",
+	[WAYPOINT] = "SELECT number, chain FROM waypoint WHERE thread = ?1 AND number < ?2 ORDER BY number DESC LIMIT 1",
 	/* The index holds all that is asked for; the planner would rather have the order and read every row for it. */
 	[LINKS] = "SELECT number, commitment FROM record INDEXED BY record_links WHERE thread = ?1 ORDER BY number",
+	/* The rows of which most are read anyway. */
+	[LINKS_BEHIND] = "SELECT m.number, m.commitment FROM record m WHERE m.thread = ?1 AND m.number > ?2"
+			 " ORDER BY m.number",
 	[PLACE] = "SELECT updated_ms FROM thread WHERE id = ?1 AND owner = ?2",
 	[THREADS_NEWEST] =
 		"SELECT " THREAD_COLUMNS " FROM thread t WHERE t.owner = ?1 AND (t.updated_ms, t.id) < (?2, ?3)"
@@ -155,6 +160,16 @@ static int read_links(struct sqlite_read *read) {
 	return each(read, LINKS, SQL_VALUES(SQL_INT(read->thread_key)), sqlite_row_link);
 }
 
+/* Those that records from the number on can be verified by. */
+static int read_links_from(struct sqlite_read *read, uint32_t number) {
+	const struct sqlite_value thread = SQL_INT(read->thread_key);
+	if (each(read, WAYPOINT, SQL_VALUES(thread, SQL_INT(number)), sqlite_row_waypoint) < 0) {
+		return -1;
+	}
+	const uint32_t from = read->out->from.number;
+	return from ? each(read, LINKS_BEHIND, SQL_VALUES(thread, SQL_INT(from)), sqlite_row_link) : read_links(read);
+}
+
 /* The thread that the query is about, and its keys. */
 static int read_thread_row(struct sqlite_read *read, enum data_statement which) {
 	int found = each(read, which, SQL_VALUES(SQL_TEXT(read->query->id), SQL_TEXT(read->query->owner)), sqlite_row_thread);
@@ -171,37 +186,132 @@ static bool is_running(const struct store_response *row) {
 	return strcmp(row->status, "in_progress") == 0;
 }
 
-static int add_response_with_records(struct sqlite_read *read, sqlite3_stmt *statement) {
-	if (sqlite_row_response(read, statement) != 0) {
-		return -1;
+static int read_records(struct sqlite_read *read, const struct sqlite_value *key) {
+	const uint32_t *kinds = read->query->record_kinds;
+	if (!kinds[0]) {
+		return each(read, RECORDS_OF_RESPONSE, key, 2, sqlite_row_record);
+	}
+	return each(read, ITEMS_OF_RESPONSE, SQL_VALUES(key[0], key[1], SQL_INT(kinds[0]), SQL_INT(kinds[1])),
+		    sqlite_row_record);
+}
+
+/* A response and what it has; 1 if it was there. */
+static int read_one(struct sqlite_read *read, enum data_statement which, const struct sqlite_value *values, size_t count) {
+	int found = each(read, which, values, count, sqlite_row_response);
+	if (found <= 0) {
+		return found;
 	}
 	const struct store_response *row = &read->out->responses[read->out->response_count - 1];
-	const struct sqlite_value key[] = {SQL_INT(sqlite3_column_int64(statement, 0)), SQL_TEXT(row->id)};
-	if (each(read, RECORDS_OF_RESPONSE, key, 2, sqlite_row_record) < 0 ||
-	    each(read, SEGMENTS_OF_RESPONSE, key, 2, sqlite_row_record) < 0) {
+	const struct sqlite_value key[] = {SQL_INT(read->response_key), SQL_TEXT(row->id)};
+	const size_t before = read->out->record_count;
+	if (read_records(read, key) < 0) {
 		return -1;
 	}
-	return is_running(row) && each(read, CHECKPOINTS_OF_RESPONSE, key, 2, sqlite_row_record) < 0 ? -1 : 0;
+	if (read->out->record_count > before) {
+		const uint32_t number = read->out->records[before].number;
+		read->lowest = read->lowest && read->lowest < number ? read->lowest : number;
+	}
+	if (each(read, SEGMENTS_OF_RESPONSE, key, 2, sqlite_row_record) < 0) {
+		return -1;
+	}
+	return is_running(row) && each(read, CHECKPOINTS_OF_RESPONSE, key, 2, sqlite_row_record) < 0 ? -1 : 1;
 }
 
 static int read_response(struct sqlite_read *read) {
-	return read_thread_row(read, THREAD_OF_RESPONSE) < 0
-		       ? -1
-		       : each(read, RESPONSE, SQL_VALUES(SQL_TEXT(read->query->id)), add_response_with_records);
+	if (read_thread_row(read, THREAD_OF_RESPONSE) < 0) {
+		return -1;
+	}
+	const struct sqlite_value key[] = {SQL_TEXT(read->query->id), SQL_INT(read->thread_key)};
+	return read_one(read, RESPONSE_OF_THREAD, key, 2) < 0 || (read->query->links && read_links(read) < 0) ? -1 : 0;
+}
+
+static bool has_enough(const struct sqlite_read *read) {
+	return read->query->enough_bytes && read->bytes >= read->query->enough_bytes;
+}
+
+static void swap_records(struct store_record *records, size_t from, size_t to) {
+	for (; from + 1 < to; from++, to--) {
+		struct store_record swap = records[from];
+		records[from] = records[to - 1];
+		records[to - 1] = swap;
+	}
+}
+
+/* From newest first to oldest first: the responses, and with them their records. */
+static void turn_round(struct store_snapshot *out) {
+	for (size_t i = 0; i < out->response_count / 2; i++) {
+		struct store_response swap = out->responses[i];
+		out->responses[i] = out->responses[out->response_count - 1 - i];
+		out->responses[out->response_count - 1 - i] = swap;
+	}
+	swap_records(out->records, 0, out->record_count);
+	for (size_t from = 0, to; from < out->record_count; from = to) {
+		for (to = from + 1; to < out->record_count &&
+				    strcmp(out->records[to].response, out->records[from].response) == 0;) {
+			to++;
+		}
+		swap_records(out->records, from, to);
+	}
+}
+
+/* What stands in front of a context that was cut. */
+static int read_front(struct sqlite_read *read, int64_t before) {
+	const struct sqlite_value thread = SQL_INT(read->thread_key);
+	const uint32_t lowest = read->lowest; /* up to which links are there: the front is not verified by them */
+	if (read_one(read, FIRST_RESPONSE, &thread, 1) < 0) {
+		return -1;
+	}
+	read->lowest = lowest;
+	const struct store_response *first = &read->out->responses[read->out->response_count - 1];
+	if (read->response_key >= before || first->parent[0]) {
+		snapshot_drop_response(read->out);
+	}
+	return 0;
+}
+
+/* From the response back to the first one, or until there is enough. A parent was there before its child: keys fall, so that
+ * not even a circle of parents, which only damage can make, goes on for ever. */
+static int read_line(struct sqlite_read *read, const char *last) {
+	int64_t before = INT64_MAX;
+	char id[ID_SIZE]; /* apart from the rows, which move as they become more */
+	memcpy(id, last, sizeof id);
+	for (size_t turns = 0; id[0] && turns < LINE_TURNS; turns++) {
+		const struct sqlite_value key[] = {SQL_TEXT(id), SQL_INT(read->thread_key)};
+		int found = read_one(read, RESPONSE_OF_THREAD, key, 2);
+		if (found < 0) {
+			return -1;
+		}
+		if (found == 0) {
+			break;
+		}
+		if (read->response_key >= before) {
+			snapshot_drop_response(read->out);
+			break;
+		}
+		before = read->response_key;
+		memcpy(id, read->out->responses[read->out->response_count - 1].parent, sizeof id);
+		if (id[0] && has_enough(read)) {
+			read->out->more = true;
+			break;
+		}
+	}
+	if (read->out->more && read_front(read, before) < 0) {
+		return -1;
+	}
+	turn_round(read->out);
+	/* Without a record, nothing but the end of the chain can be verified. */
+	return read_links_from(read, read->lowest ? read->lowest : UINT32_MAX);
 }
 
 static int read_context(struct sqlite_read *read) {
-	if (read_thread_row(read, THREAD_OF_RESPONSE) < 0 || read_links(read) < 0) {
-		return -1;
-	}
-	return each(read, LINE, SQL_VALUES(SQL_TEXT(read->query->id)), add_response_with_records);
+	return read_thread_row(read, THREAD_OF_RESPONSE) < 0 ? -1 : read_line(read, read->query->id);
 }
 
 static int read_latest(struct sqlite_read *read) {
-	if (read_thread_row(read, THREAD) < 0 || read_links(read) < 0) {
+	if (read_thread_row(read, THREAD) < 0) {
 		return -1;
 	}
-	return each(read, LINE, SQL_VALUES(SQL_TEXT(sqlite_row_last_thread(read)->last_response)), add_response_with_records);
+	return read_line(read, sqlite_row_last_thread(read)->last_response);
 }
 
 /* The first record of each kind that the query names, of the thread read last. */

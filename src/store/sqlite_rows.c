@@ -75,6 +75,7 @@ int sqlite_row_response(struct sqlite_read *read, sqlite3_stmt *statement) {
 	if (!r) {
 		return sqlite_row_no_memory(read);
 	}
+	read->response_key = row_int(&row, 0);
 	row_text(&row, 1, r->id, sizeof r->id);
 	memcpy(r->thread, sqlite_row_last_thread(read)->id, sizeof r->thread);
 	memcpy(r->owner, sqlite_row_last_thread(read)->owner, sizeof r->owner);
@@ -120,6 +121,13 @@ int sqlite_row_link(struct sqlite_read *read, sqlite3_stmt *statement) {
 	link->number = row_u32(&row, 0);
 	row_blob(&row, 1, link->commitment, sizeof link->commitment);
 	return row_end(&row, read->err, "link");
+}
+
+int sqlite_row_waypoint(struct sqlite_read *read, sqlite3_stmt *statement) {
+	struct row row = {.statement = statement};
+	read->out->from.number = row_u32(&row, 0);
+	row_blob(&row, 1, read->out->from.chain, sizeof read->out->from.chain);
+	return row_end(&row, read->err, "waypoint");
 }
 
 int sqlite_row_dek(struct sqlite_read *read, sqlite3_stmt *statement) {

@@ -12,6 +12,8 @@ struct sqlite_read {
 	struct err *err;
 	int64_t thread_key; /* of the thread read last */
 	size_t bytes;       /* of sealed records so far */
+	int64_t response_key; /* of the response read last */
+	uint32_t lowest;      /* number of the records of responses, segments aside; 0: none yet */
 	struct store_dek *sample;
 };
 

@@ -119,6 +119,20 @@ int store_delete_record(struct store_write *write, const char *thread, uint32_t 
 	return 0;
 }
 
+int store_put_waypoint(struct store_write *write, const char *thread, const struct store_waypoint *waypoint) {
+	struct change *change = add(write, CHANGE_PUT_WAYPOINT);
+	if (!change) {
+		return -1;
+	}
+	str_copy(change->waypoint.thread, sizeof change->waypoint.thread, str_of(thread));
+	change->waypoint.waypoint = *waypoint;
+	return 0;
+}
+
+int store_delete_waypoints(struct store_write *write, const char *thread) {
+	return add_name(write, CHANGE_DELETE_WAYPOINTS, "", thread);
+}
+
 int store_put_segment(struct store_write *write, struct store_record *segment) {
 	return put_sealed(write, CHANGE_PUT_SEGMENT, segment);
 }

@@ -42,6 +42,9 @@ struct conversation_op {
 	struct conversation *conversation; /* held; writes of a turn and deletions */
 	struct list link;                  /* on the thread's waiting list */
 	struct draft *draft;               /* of a beginning or an end: until it is written */
+	bool latest;                       /* a context of a conversation's latest response */
+	bool may_cut;                      /* a context that is read */
+	size_t enough;                     /* bytes of it that are read at first */
 	bool repeated;                     /* it is written for the second time */
 	bool behind_begin;                 /* the beginning of the same response waits before it */
 	char owner[ID_SIZE];

@@ -207,6 +207,7 @@ static int read_one(struct sqlite_read *read, enum data_statement which, const s
 	if (read_records(read, key) < 0) {
 		return -1;
 	}
+	read->records += read->out->record_count - before;
 	if (read->out->record_count > before) {
 		const uint32_t number = read->out->records[before].number;
 		read->lowest = read->lowest && read->lowest < number ? read->lowest : number;
@@ -226,7 +227,9 @@ static int read_response(struct sqlite_read *read) {
 }
 
 static bool has_enough(const struct sqlite_read *read) {
-	return read->query->enough_bytes && read->bytes >= read->query->enough_bytes;
+	const struct store_query *query = read->query;
+	return (query->enough_bytes && read->bytes >= query->enough_bytes) ||
+	       (query->enough_records && read->records >= query->enough_records);
 }
 
 static void swap_records(struct store_record *records, size_t from, size_t to) {
@@ -295,7 +298,7 @@ static int read_line(struct sqlite_read *read, const char *last) {
 			break;
 		}
 	}
-	if (read->out->more && read_front(read, before) < 0) {
+	if (read->out->more && read->query->enough_bytes && read_front(read, before) < 0) {
 		return -1;
 	}
 	turn_round(read->out);

@@ -13,6 +13,7 @@ struct sqlite_read {
 	int64_t thread_key; /* of the thread read last */
 	size_t bytes;       /* of sealed records so far */
 	int64_t response_key; /* of the response read last */
+	size_t records;     /* of responses, segments aside */
 	uint32_t lowest;      /* number of the records of responses, segments aside; 0: none yet */
 	struct store_dek *sample;
 };

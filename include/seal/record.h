@@ -53,8 +53,8 @@ struct seal_link {
 	uint8_t commitment[SEAL_COMMITMENT_SIZE];
 };
 /* The same of many, in their order, for the cost of one derived key. */
-int seal_head_extend_many(struct seal_head *head, const struct seal_dek *dek, const struct seal_link *links, size_t count,
-			  struct err *err);
+int seal_head_extend_many(struct seal_head *head, const struct seal_dek *dek, const struct seal_link *links,
+			  size_t count, struct err *err);
 /* The 32 bytes to store, over all of head, bound to the thread. */
 void seal_head_mac(const struct seal_head *head, const struct seal_dek *dek, const char *thread,
 		   uint8_t mac[static SEAL_HEAD_SIZE]);

@@ -158,10 +158,10 @@ struct store_query {
 						     which, with segments; none given: all */
 	bool links;                               /* RESPONSE: links of the whole thread come along */
 	size_t enough_bytes;                      /* CONTEXT, LATEST: of sealed records; 0: no bound */
-	uint32_t enough_records;                  /* LATEST: the same by their number, without a first response in front */
-	size_t max_bytes;                         /* of sealed records; more is ERR_LIMIT. 0: no bound */
-	uint8_t hash[STORE_HASH_SIZE];            /* IDEMPOTENCY: of the key */
-	int64_t expired_ms;                       /* IDEMPOTENCY: rows made then or before count for nothing */
+	uint32_t enough_records;       /* LATEST: the same by their number, without a first response in front */
+	size_t max_bytes;              /* of sealed records; more is ERR_LIMIT. 0: no bound */
+	uint8_t hash[STORE_HASH_SIZE]; /* IDEMPOTENCY: of the key */
+	int64_t expired_ms;            /* IDEMPOTENCY: rows made then or before count for nothing */
 };
 
 /* NULL when memory is out: `done` then never runs. */

@@ -23,8 +23,9 @@ struct conversation {
 	struct store_dek new_key; /* to be written with the first record; epoch 0 once it is */
 	struct store_thread row;  /* as the last write that was handed over left it */
 	struct seal_head head;
-	uint32_t marked;          /* how many of its records lie before its last waypoint */
-	struct store_waypoint *waypoints; /* of a chain that was run from its beginning: to be written with the next write */
+	uint32_t marked; /* how many of its records lie before its last waypoint */
+	struct store_waypoint
+		*waypoints; /* of a chain that was run from its beginning: to be written with the next write */
 	size_t waypoint_count;
 	bool rewrites; /* in the place of all that there are */
 	/* A write that failed leaves row and head ahead of the store, or not: nothing more is sealed at this head until it is

@@ -261,8 +261,8 @@ static int open_latest(struct conversation_op *op, const struct store_snapshot *
 	return last && !*turn ? -1 : 0;
 }
 
-typedef int open_fn(struct conversation_op *op, const struct store_snapshot *snapshot, struct conversation **conversation,
-		    struct turn **turn, struct err *err);
+typedef int open_fn(struct conversation_op *op, const struct store_snapshot *snapshot,
+		    struct conversation **conversation, struct turn **turn, struct err *err);
 
 static void read_context(struct conversation_op *op);
 

@@ -167,8 +167,7 @@ static void drop_waypoints(struct conversation *c) {
 /* Waypoints only spare work: without memory for them there are none. */
 static void mark(struct run *run) {
 	struct conversation *c = run->conversation;
-	struct store_waypoint *grown =
-		mem_realloc(c->waypoints, (c->waypoint_count + 1) * sizeof *c->waypoints);
+	struct store_waypoint *grown = mem_realloc(c->waypoints, (c->waypoint_count + 1) * sizeof *c->waypoints);
 	if (grown) {
 		struct store_waypoint *waypoint = &grown[c->waypoint_count++];
 		waypoint->number = run->head.last_number;

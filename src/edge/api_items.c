@@ -111,8 +111,7 @@ void api_item_get(struct exchange *exchange) {
 		return;
 	}
 	const struct conversation_place place = {.owner = exchange->who.user, .id = id};
-	api_started(exchange,
-		    conversation_items(exchange->edge->deps.conversations, &place, 0, on_get, exchange));
+	api_started(exchange, conversation_items(exchange->edge->deps.conversations, &place, 0, on_get, exchange));
 }
 
 /* What was not found: the item, if there is such a conversation. */

@@ -34,8 +34,8 @@ int seal_head_extend(struct seal_head *head, const struct seal_dek *dek, uint32_
 	return result;
 }
 
-int seal_head_extend_many(struct seal_head *head, const struct seal_dek *dek, const struct seal_link *links, size_t count,
-			  struct err *err) {
+int seal_head_extend_many(struct seal_head *head, const struct seal_dek *dek, const struct seal_link *links,
+			  size_t count, struct err *err) {
 	uint8_t key[SEAL_SUBKEY_SIZE];
 	int result = 0;
 	head_key(dek, "sluice/chain/v1", key);

@@ -83,8 +83,7 @@ struct store_credential *snapshot_add_credential(struct store_snapshot *snapshot
 
 void snapshot_drop_response(struct store_snapshot *snapshot) {
 	const char *id = snapshot->responses[--snapshot->response_count].id;
-	while (snapshot->record_count > 0 &&
-	       strcmp(snapshot->records[snapshot->record_count - 1].response, id) == 0) {
+	while (snapshot->record_count > 0 && strcmp(snapshot->records[snapshot->record_count - 1].response, id) == 0) {
 		buf_free(&snapshot->records[--snapshot->record_count].sealed);
 	}
 }

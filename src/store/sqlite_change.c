@@ -1,6 +1,5 @@
 #include "sqlite_change.h"
 
-
 #include <string.h>
 #define TRANSACTION_SQL                                                                                                \
 	[TRANSACTION_BEGIN] = "BEGIN IMMEDIATE", [TRANSACTION_COMMIT] = "COMMIT", [TRANSACTION_UNDO] = "ROLLBACK",     \
@@ -285,11 +284,10 @@ static int put_segment(struct sqlite_files *files, const struct store_record *s,
 	if (key == 0) {
 		return err_set(err, ERR_CONFLICT, "the segment's response is not in progress");
 	}
-	if (key < 0 ||
-	    sqlite_conn_run(&files->data, PUT_CHECKPOINT,
-			    SQL_VALUES(SQL_INT(key), SQL_INT(s->number), SQL_INT(s->kind), SQL_INT(s->created_ms),
-				       SQL_BLOB(s->sealed.data, s->sealed.length)),
-			    err) < 0) {
+	if (key < 0 || sqlite_conn_run(&files->data, PUT_CHECKPOINT,
+				       SQL_VALUES(SQL_INT(key), SQL_INT(s->number), SQL_INT(s->kind),
+						  SQL_INT(s->created_ms), SQL_BLOB(s->sealed.data, s->sealed.length)),
+				       err) < 0) {
 		return -1;
 	}
 	sqlite_running_add(files->running, s->response, key);

@@ -72,7 +72,8 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 	[ITEM] = "SELECT " RECORD_COLUMNS ", coalesce(r.id, '') FROM record m"
 		 " LEFT JOIN response r ON r.key = m.response WHERE m.item = ?1 AND +m.thread = ?2"
 		 " ORDER BY m.key DESC LIMIT 1",
-	[WAYPOINT] = "SELECT number, chain FROM waypoint WHERE thread = ?1 AND number < ?2 ORDER BY number DESC LIMIT 1",
+	[WAYPOINT] =
+		"SELECT number, chain FROM waypoint WHERE thread = ?1 AND number < ?2 ORDER BY number DESC LIMIT 1",
 	/* The index holds all that is asked for; the planner would rather have the order and read every row for it. */
 	[LINKS] = "SELECT number, commitment FROM record INDEXED BY record_links WHERE thread = ?1 ORDER BY number",
 	/* The rows of which most are read anyway. */
@@ -172,7 +173,8 @@ static int read_links_from(struct sqlite_read *read, uint32_t number) {
 
 /* The thread that the query is about, and its keys. */
 static int read_thread_row(struct sqlite_read *read, enum data_statement which) {
-	int found = each(read, which, SQL_VALUES(SQL_TEXT(read->query->id), SQL_TEXT(read->query->owner)), sqlite_row_thread);
+	int found = each(read, which, SQL_VALUES(SQL_TEXT(read->query->id), SQL_TEXT(read->query->owner)),
+			 sqlite_row_thread);
 	if (found == 0) {
 		return err_set(read->err, ERR_NOT_FOUND, "no such %s",
 			       which == THREAD           ? "thread"
@@ -196,7 +198,8 @@ static int read_records(struct sqlite_read *read, const struct sqlite_value *key
 }
 
 /* A response and what it has; 1 if it was there. */
-static int read_one(struct sqlite_read *read, enum data_statement which, const struct sqlite_value *values, size_t count) {
+static int read_one(struct sqlite_read *read, enum data_statement which, const struct sqlite_value *values,
+		    size_t count) {
 	int found = each(read, which, values, count, sqlite_row_response);
 	if (found <= 0) {
 		return found;
@@ -249,8 +252,8 @@ static void turn_round(struct store_snapshot *out) {
 	}
 	swap_records(out->records, 0, out->record_count);
 	for (size_t from = 0, to; from < out->record_count; from = to) {
-		for (to = from + 1; to < out->record_count &&
-				    strcmp(out->records[to].response, out->records[from].response) == 0;) {
+		for (to = from + 1;
+		     to < out->record_count && strcmp(out->records[to].response, out->records[from].response) == 0;) {
 			to++;
 		}
 		swap_records(out->records, from, to);
@@ -322,7 +325,8 @@ static int read_kinds(struct sqlite_read *read) {
 	const int64_t thread = read->thread_key;
 	for (size_t i = 0; i < STORE_QUERY_KINDS; i++) {
 		const uint32_t kind = read->query->record_kinds[i];
-		if (kind && each(read, FIRST_OF_KIND, SQL_VALUES(SQL_INT(thread), SQL_INT(kind)), sqlite_row_record) < 0) {
+		if (kind &&
+		    each(read, FIRST_OF_KIND, SQL_VALUES(SQL_INT(thread), SQL_INT(kind)), sqlite_row_record) < 0) {
 			return -1;
 		}
 	}

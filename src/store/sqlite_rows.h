@@ -10,10 +10,10 @@ struct sqlite_read {
 	const struct store_query *query;
 	struct store_snapshot *out;
 	struct err *err;
-	int64_t thread_key; /* of the thread read last */
-	size_t bytes;       /* of sealed records so far */
+	int64_t thread_key;   /* of the thread read last */
+	size_t bytes;         /* of sealed records so far */
 	int64_t response_key; /* of the response read last */
-	size_t records;     /* of responses, segments aside */
+	size_t records;       /* of responses, segments aside */
 	uint32_t lowest;      /* number of the records of responses, segments aside; 0: none yet */
 	struct store_dek *sample;
 };

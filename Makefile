@@ -193,6 +193,12 @@ $(foreach t,$(FUZZ_TARGETS),$(eval $(call fuzz_rule,$(t))))
 fuzz-programs: $(FUZZ_TARGETS:%=$(BUILD)/%)
 	@:
 
+# --- what fills a store for benchmarks: the server's own code up to the conversation layer -----------------------------
+$(BUILD)/bench/fill: tests/bench/fill.c $(call below,conversation)
+	$(say) LINK $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ tests/bench/fill.c $(call below,conversation) $(LIBS)
+
 # --- install ------------------------------------------------------------------------------------------------------
 #: make install   DESTDIR and PREFIX are honoured
 install: all

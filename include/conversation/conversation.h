@@ -58,19 +58,26 @@ const char *conversation_id(const struct conversation *conversation);
  * What is reported as deleted has been counted on every loop. */
 uint32_t conversation_deletions(const struct conversation *conversation);
 
+/* What is wanted of a context. Borrowed during the call. */
+struct conversation_wish {
+	const char *owner;
+	const char *id; /* of the response that is continued, or of the conversation */
+	bool may_cut;   /* the oldest turns, all but the first, may be left out once the others fill max_context */
+};
+
 /* Opens the conversation that a stored response belongs to and rebuilds its turns, root first, up to that response.
  * `turn` and `conversation` are the callee's references. ERR_NOT_FOUND: no such response of this owner; ERR_CONFLICT: it
  * is still in progress; ERR_LIMIT: larger than a context may be; ERR_CORRUPT: a record does not verify. */
 typedef void conversation_context_fn(void *owner, struct conversation *conversation, struct turn *turn,
 				     const struct err *err);
-struct conversation_op *conversation_load(struct conversations *module, const char *owner, const char *response_id,
+struct conversation_op *conversation_load(struct conversations *module, const struct conversation_wish *wish,
 					  conversation_context_fn *done, void *arg);
 
 /* The same of a conversation's latest response: with the turns that conversation_items lists, so what lies before a turn that
  * was deleted is left out. `turn` is NULL where there is none. ERR_NOT_FOUND: no such conversation of this owner; ERR_CONFLICT:
  * its latest response is in progress. */
-struct conversation_op *conversation_load_latest(struct conversations *module, const char *owner,
-						 const char *conversation_id, conversation_context_fn *done, void *arg);
+struct conversation_op *conversation_load_latest(struct conversations *module, const struct conversation_wish *wish,
+						 conversation_context_fn *done, void *arg);
 
 /* The content of `item` belongs to the callee, who moves it out (leaving it zeroed); what is left is freed. NULL with an error. */
 typedef void conversation_item_fn(void *arg, struct item *item, const struct err *err);
@@ -156,6 +163,9 @@ struct conversation_segment {
 };
 /* Keeps a segment, so that a killed server finds what was streamed. It goes with conversation_finish; until then, and for
  * a response that never finished, reads put the segments together as its output. */
+/* Checkpoints between these two share a commit. Both within one turn of the loop. */
+void conversations_gather(struct conversations *module);
+void conversations_gathered(struct conversations *module);
 struct conversation_op *conversation_checkpoint(struct conversation *conversation,
 						const struct conversation_segment *segment,
 						conversation_written_fn *done, void *arg);
@@ -216,6 +226,11 @@ typedef void conversation_summary_fn(void *arg, const struct conversation_summar
 struct conversation_op *conversation_read(struct conversations *module, const char *owner, const char *id,
 					  conversation_summary_fn *done, void *arg);
 
+struct conversation_place {
+	const char *owner;
+	const char *id;   /* of the conversation */
+	const char *item; /* in it, on whatever branch */
+};
 /* The items along the path from the first turn to the conversation's latest response, in order. Borrowed. */
 struct conversation_item {
 	const struct item *item;
@@ -223,8 +238,9 @@ struct conversation_item {
 };
 typedef void conversation_items_fn(void *arg, const struct conversation_item *items, size_t count,
 				   const struct err *err);
-struct conversation_op *conversation_items(struct conversations *module, const char *owner, const char *id,
-					   conversation_items_fn *done, void *arg);
+/* All of them, or at least the newest so many, in whole turns. `place->item` is ignored. */
+struct conversation_op *conversation_items(struct conversations *module, const struct conversation_place *place,
+					   uint32_t newest, conversation_items_fn *done, void *arg);
 
 /* --- edits: what is changed without a model being asked ---------------------------------------------------------------- */
 
@@ -243,11 +259,6 @@ struct conversation_op *conversation_create(struct conversation *conversation, c
 struct conversation_op *conversation_edit(struct conversations *module, const struct conversation_edit *edit,
 					  conversation_written_fn *done, void *arg);
 
-struct conversation_place {
-	const char *owner;
-	const char *id;   /* of the conversation */
-	const char *item; /* in it, on whatever branch */
-};
 /* Deletes one item, and the event log of the response that it was an answer of: a replay then has no events between
  * response.in_progress and the terminal one. Of several items of this id the newest goes. ERR_NOT_FOUND: no such conversation of
  * this owner, or no such item in it; ERR_CONFLICT: a response of it runs, or is being written. */

@@ -48,6 +48,13 @@ struct seal_head {
 /* Puts one more record on the chain; number must be above last_number (else ERR_INVALID). */
 int seal_head_extend(struct seal_head *head, const struct seal_dek *dek, uint32_t number,
 		     const uint8_t commitment[static SEAL_COMMITMENT_SIZE], struct err *err);
+struct seal_link {
+	uint32_t number;
+	uint8_t commitment[SEAL_COMMITMENT_SIZE];
+};
+/* The same of many, in their order, for the cost of one derived key. */
+int seal_head_extend_many(struct seal_head *head, const struct seal_dek *dek, const struct seal_link *links,
+			  size_t count, struct err *err);
 /* The 32 bytes to store, over all of head, bound to the thread. */
 void seal_head_mac(const struct seal_head *head, const struct seal_dek *dek, const char *thread,
 		   uint8_t mac[static SEAL_HEAD_SIZE]);

@@ -66,6 +66,12 @@ struct store_link {
 	uint8_t commitment[32];
 };
 
+/* The chain of a thread behind the record of this number: from there on it can be verified without what was before. */
+struct store_waypoint {
+	uint32_t number; /* 0: the beginning, where the chain is all zeros */
+	uint8_t chain[32];
+};
+
 /* That a request with an idempotency key began a response. Both are keyed hashes; the key's covers the owner too. */
 struct store_idempotency {
 	char response[ID_SIZE];
@@ -104,6 +110,7 @@ struct store_snapshot {
 	size_t response_count;
 	struct store_record *records;
 	size_t record_count;
+	struct store_waypoint from; /* behind which the links begin */
 	struct store_link *links;
 	size_t link_count;
 	struct store_idempotency *idempotency;
@@ -112,7 +119,7 @@ struct store_snapshot {
 	size_t user_count;
 	struct store_credential *credentials;
 	size_t credential_count;
-	bool more; /* a list was cut at its limit */
+	bool more; /* a list was cut at its limit, a context at its bound */
 };
 
 void store_snapshot_free(struct store_snapshot **snapshot);

@@ -81,10 +81,15 @@ int store_put_response(struct store_write *write, const struct store_response *r
 int store_put_record(struct store_write *write, struct store_record *record);
 /* Takes a record out of its thread; the caller writes the thread's new chain. ERR_CONFLICT when it is not there. */
 int store_delete_record(struct store_write *write, const char *thread, uint32_t number);
+/* Inserts or replaces a waypoint of a thread, which is put in the same write or was before. */
+int store_put_waypoint(struct store_write *write, const char *thread, const struct store_waypoint *waypoint);
+/* All of a thread, before those that are put: for a chain that is made anew. */
+int store_delete_waypoints(struct store_write *write, const char *thread);
 /* Inserts or replaces a part of a response that is in progress: `number` counts within the response, and nothing is chained.
  * The sealed bytes are moved. ERR_CONFLICT when the response is not in progress. Reads give segments back among the records,
  * behind those. */
 int store_put_segment(struct store_write *write, struct store_record *segment);
+/* Of a response that has ended or ends in this write. */
 int store_delete_segments(struct store_write *write, const char *response);
 /* The response is put in the same write or was before. ERR_CONFLICT when it is not there, or the key stands for another one
  * since after `expired_ms`. Takes some of those along that are as old as that. */
@@ -112,15 +117,23 @@ typedef void store_written_fn(void *owner, const struct err *err);
  * a write that was handed over happens; store_cancel only stops the completion. Returns the operation, for that. */
 struct store_op *store_commit(struct store *store, struct store_write **write, store_written_fn *done, void *owner);
 
+/* Writes that are handed over between these two begin together, so that they share a transaction as far as its bounds reach.
+ * Both within one turn of the loop. */
+void store_gather(struct store *store);
+void store_gathered(struct store *store);
+
 /* --- reading ------------------------------------------------------------------------------------------------------ */
 /* `snapshot` belongs to the callee (free it); NULL with an error (ERR_NOT_FOUND: no such row of this owner). */
 typedef void store_read_fn(void *owner, struct store_snapshot *snapshot, const struct err *err);
 
 enum store_read_kind {
-	/* the response, its thread, its DEKs (none: an erasure was cut short), the records of the response */
+	/* the response, its thread, its DEKs (none: an erasure was cut short), the records of the response; links of the
+	 * whole thread if the query wants them */
 	STORE_READ_RESPONSE,
-	/* as above, and before the response all its ancestors (100,000 at most), oldest first, with their records;
-	 * links of the whole thread */
+	/* as above, and before the response its ancestors (100,000 at most), oldest first, with their records of
+	 * `record_kinds`; links from a waypoint before the lowest of those records to the end. With `enough_bytes` it ends
+	 * with the response whose records bring it there, and snapshot.more tells that others were before it: then the
+	 * thread's first response is there too, in front, if it is the first of a conversation. */
 	STORE_READ_CONTEXT,
 	/* the same of a thread's last response; no response and no record when it has none, or that is gone */
 	STORE_READ_LATEST,
@@ -150,10 +163,14 @@ struct store_query {
 	char id[ID_SIZE]; /* of the response, thread or item; for THREADS: start behind this thread, "" from the start */
 	uint32_t limit;   /* THREADS: how many */
 	bool ascending;   /* THREADS: oldest first */
-	uint32_t record_kinds[STORE_QUERY_KINDS]; /* CHAIN, THREADS: which records come along; 0: none */
-	size_t max_bytes;                         /* of sealed records; more is ERR_LIMIT. 0: no bound */
-	uint8_t hash[STORE_HASH_SIZE];            /* IDEMPOTENCY: of the key */
-	int64_t expired_ms;                       /* IDEMPOTENCY: rows made then or before count for nothing */
+	uint32_t record_kinds[STORE_QUERY_KINDS]; /* CHAIN, THREADS: which records come along; 0: none. CONTEXT, LATEST:
+						     which, with segments; none given: all */
+	bool links;                               /* RESPONSE: links of the whole thread come along */
+	size_t enough_bytes;                      /* CONTEXT, LATEST: of sealed records; 0: no bound */
+	uint32_t enough_records;       /* LATEST: the same by their number, without a first response in front */
+	size_t max_bytes;              /* of sealed records; more is ERR_LIMIT. 0: no bound */
+	uint8_t hash[STORE_HASH_SIZE]; /* IDEMPOTENCY: of the key */
+	int64_t expired_ms;            /* IDEMPOTENCY: rows made then or before count for nothing */
 };
 
 /* NULL when memory is out: `done` then never runs. */

@@ -287,7 +287,8 @@ struct conversation_op *conversation_delete_response(struct conversations *modul
 		return NULL;
 	}
 	struct store_query query;
-	op_query(&query, STORE_READ_CONTEXT, owner, id);
+	op_query(&query, STORE_READ_RESPONSE, owner, id);
+	query.links = true;
 	return op_read(&op, &query, on_response_read) ? NULL : op;
 }
 

@@ -26,6 +26,11 @@ struct conversation {
 	struct store_dek new_key; /* to be written with the first record; epoch 0 once it is */
 	struct store_thread row;  /* as the last write that was handed over left it */
 	struct seal_head head;
+	uint32_t marked; /* how many of its records lie before its last waypoint */
+	struct store_waypoint
+		*waypoints; /* of a chain that was run from its beginning: to be written with the next write */
+	size_t waypoint_count;
+	bool rewrites; /* in the place of all that there are */
 	/* A write that failed leaves row and head ahead of the store, or not: nothing more is sealed at this head until it is
 	 * read anew, once no write is under way. */
 	bool stale;
@@ -49,6 +54,9 @@ struct conversation_op {
 	bool loads;            /* a context */
 	bool outdated;         /* something was deleted while it was read */
 	bool behind_begin;     /* the beginning of the same response waits before it */
+	bool latest;           /* a context of a conversation's latest response */
+	bool may_cut;          /* a context that is read */
+	size_t enough;         /* bytes of it that are read at first */
 	char owner[ID_SIZE];
 	char id[ID_SIZE];
 	char item[ID_SIZE];            /* what is to be deleted */
@@ -92,8 +100,9 @@ void thread_forget(struct conversation *conversation);
 int thread_refresh(struct conversation *conversation, const struct store_snapshot *snapshot, struct err *err);
 /* Whether a snapshot shows the thread as it is at its head: no write has been sealed behind it. */
 bool thread_is_current(const struct conversation *conversation, const struct store_snapshot *snapshot);
-/* The head over what is left of the links once the records of these numbers, which rise, are gone. */
-int thread_head_without(const struct conversation *conversation, const struct store_snapshot *snapshot,
+/* The head over what is left of the links, which are all, once the records of these numbers, which rise, are gone. Waypoints
+ * are made anew with it. */
+int thread_head_without(struct conversation *conversation, const struct store_snapshot *snapshot,
 			const uint32_t *numbers, size_t count, struct seal_head *head, struct err *err);
 /* Writes the draft of an edit, now or once the thread's head is known: then the op's completion tells how it went. `snapshot` has
  * the thread's chain and its metadata; NULL for a thread that was just started. -1 when it can't be. */

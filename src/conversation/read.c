@@ -8,6 +8,12 @@
 #define SEALED_SLACK (1024 * 1024)
 #define LISTED_CONTEXTS 8 /* a conversation may be listed that is too long to go on */
 
+/* What a context is of. */
+static void query_items(struct store_query *query) {
+	query->record_kinds[0] = RECORD_INPUT;
+	query->record_kinds[1] = RECORD_OUTPUT;
+}
+
 /* The bytes of sealed records that surely hold more than so many contexts: padding at most doubles a text of some size, and
  * settings and event boundaries come on top. */
 static size_t sealed_bound(const struct conversations *module, size_t contexts) {
@@ -87,8 +93,15 @@ fail:
 	return NULL;
 }
 
+/* Where a snapshot was cut, its first response may be the conversation's, which stays in front. */
+static const struct store_response *front_of(const struct store_snapshot *snapshot,
+					     const struct store_response *oldest) {
+	const struct store_response *first = &snapshot->responses[0];
+	return snapshot->more && first != oldest && !first->parent[0] ? first : NULL;
+}
+
 /* The path from the first turn to `last`, oldest first. Where a turn on it is gone (deleted, or never stored), it begins
- * behind that, or, if it must be whole, fails with ERR_NOT_FOUND. */
+ * behind that, or, if it must be whole, fails with ERR_NOT_FOUND. What was cut off is not gone. */
 static const struct store_response **chain_to(const struct store_snapshot *snapshot, const char *last, bool whole,
 					      size_t *count, struct err *err) {
 	const struct store_response **chain = mem_zarray(snapshot->response_count + 1, sizeof *chain);
@@ -106,7 +119,7 @@ static const struct store_response **chain_to(const struct store_snapshot *snaps
 	}
 	for (const char *id = last; id[0]; id = chain[length - 1]->parent) {
 		const struct store_response *row = map_get(by_id, str_of(id));
-		if (!row && length && !whole) {
+		if (!row && length && (!whole || snapshot->more)) {
 			break;
 		}
 		if (!row || length == snapshot->response_count) {
@@ -115,6 +128,10 @@ static const struct store_response **chain_to(const struct store_snapshot *snaps
 			goto fail;
 		}
 		chain[length++] = row;
+	}
+	const struct store_response *front = length ? front_of(snapshot, chain[length - 1]) : NULL;
+	if (front) {
+		chain[length++] = front;
 	}
 	for (size_t i = 0; i < length / 2; i++) {
 		const struct store_response *swap = chain[i];
@@ -153,6 +170,40 @@ static struct turn *build_turns(const struct vault *vault, const struct store_sn
 	return turn;
 }
 
+/* Bytes of text of the items that a model is surely shown. */
+static size_t text_of(const struct item_list *list) {
+	size_t size = 0;
+	for (size_t i = 0; i < list->count; i++) {
+		const struct item *item = &list->items[i];
+		for (size_t p = 0; item->kind != ITEM_REASONING && p < item->part_count; p++) {
+			size += item->parts[p].kind == PART_ENCRYPTED ? 0 : item->parts[p].length;
+		}
+	}
+	return size;
+}
+
+/* Whether the turns, but for the conversation's first, fill a context. */
+static bool fills_context(const struct conversations *module, const struct turn *turn) {
+	size_t size = 0;
+	for (; turn->parent && size < module->deps.max_context; turn = turn->parent) {
+		size += text_of(&turn->input) + text_of(&turn->output);
+	}
+	return size >= module->deps.max_context;
+}
+
+static size_t most_of(const struct conversation_op *op) {
+	return sealed_bound(op->module, 1);
+}
+
+/* Whether more has to be read, because what was cut off would have fitted: then it is asked for. */
+static bool reads_on(struct conversation_op *op, const struct store_snapshot *snapshot, const struct turn *turn) {
+	if (!snapshot->more || op->enough >= most_of(op) || fills_context(op->module, turn)) {
+		return false;
+	}
+	op->enough = 4 * op->enough < most_of(op) ? 4 * op->enough : most_of(op);
+	return true;
+}
+
 static int open_context(struct conversation_op *op, const struct store_snapshot *snapshot,
 			struct conversation **conversation, struct turn **turn, struct err *err) {
 	const struct store_response *row = snapshot_response(snapshot, op->id);
@@ -162,83 +213,15 @@ static int open_context(struct conversation_op *op, const struct store_snapshot 
 	if (response_row_runs(row)) {
 		return err_set(err, ERR_CONFLICT, "%s is in progress", op->id);
 	}
-	struct conversation *opened = thread_open(op->module, snapshot, err);
-	if (!opened) {
-		return -1;
-	}
-	struct turn *built = build_turns(&opened->vault, snapshot, op->id, true, err);
-	if (!built) {
-		conversation_release(&opened);
-		return -1;
-	}
-	*conversation = opened;
-	*turn = built;
-	return 0;
+	*conversation = thread_open(op->module, snapshot, err);
+	*turn = *conversation ? build_turns(&(*conversation)->vault, snapshot, op->id, true, err) : NULL;
+	return *turn ? 0 : -1;
 }
 
 static void log_failure(const struct conversation_op *op, const struct err *err) {
 	if (err->code == ERR_CORRUPT) {
 		log_error(op->module->deps.log, "transcript does not verify", LOG_S("id", op->id), LOG_ERR(err));
 	}
-}
-
-static void on_context(void *owner, struct store_snapshot *snapshot, const struct err *read_err);
-static void on_latest(void *owner, struct store_snapshot *snapshot, const struct err *read_err);
-
-/* Starts, or starts again, the read of a context. -1 when memory is out. */
-static int read_context(struct conversation_op *op, enum store_read_kind kind) {
-	struct store_query query;
-	op_query(&query, kind, op->owner, op->id);
-	query.max_bytes = sealed_bound(op->module, 1);
-	op->outdated = false;
-	op->store_op =
-		store_read(op->module->deps.store, &query, kind == STORE_READ_CONTEXT ? on_context : on_latest, op);
-	return op->store_op ? 0 : -1;
-}
-
-static struct conversation_op *load(struct conversation_op *op, enum store_read_kind kind) {
-	op->loads = true;
-	list_append(&op->module->loads, &op->link);
-	if (read_context(op, kind)) {
-		op_free(&op);
-	}
-	return op;
-}
-
-/* What was read may hold what has been deleted since, and was reported so. */
-static bool is_read_again(struct conversation_op *op, struct store_snapshot **snapshot, enum store_read_kind kind) {
-	if (!op->outdated || read_context(op, kind)) {
-		return false;
-	}
-	store_snapshot_free(snapshot);
-	return true;
-}
-
-static void on_context(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
-	struct conversation_op *op = owner;
-	if (is_read_again(op, &snapshot, STORE_READ_CONTEXT)) {
-		return;
-	}
-	struct conversation *conversation = NULL;
-	struct turn *turn = NULL;
-	struct err err = {0};
-	if (!read_err && open_context(op, snapshot, &conversation, &turn, &err)) {
-		read_err = &err;
-		log_failure(op, &err);
-	}
-	store_snapshot_free(&snapshot);
-	op->done.context(op->arg, conversation, turn, read_err);
-	op_free(&op);
-}
-
-struct conversation_op *conversation_load(struct conversations *module, const char *owner, const char *response_id,
-					  conversation_context_fn *done, void *arg) {
-	struct conversation_op *op = op_new(module, owner, response_id, arg);
-	if (!op) {
-		return NULL;
-	}
-	op->done.context = done;
-	return load(op, STORE_READ_CONTEXT);
 }
 
 /* Whether a response is being written that the store may not have yet: its thread knows of it first. */
@@ -265,49 +248,110 @@ static int check_latest(const struct conversation *conversation, const struct st
 
 static int open_latest(struct conversation_op *op, const struct store_snapshot *snapshot,
 		       struct conversation **conversation, struct turn **turn, struct err *err) {
-	struct conversation *opened = thread_open(op->module, snapshot, err);
-	if (!opened) {
+	*conversation = thread_open(op->module, snapshot, err);
+	if (!*conversation) {
 		return -1;
 	}
 	const struct store_thread *row = &snapshot->threads[0];
 	const struct store_response *last = snapshot_response(snapshot, row->last_response);
-	struct turn *built = NULL;
-	if (check_latest(opened, row, last, err) ||
-	    (last && !(built = build_turns(&opened->vault, snapshot, last->id, false, err)))) {
-		conversation_release(&opened);
+	if (check_latest(*conversation, row, last, err)) {
 		return -1;
 	}
-	*conversation = opened;
-	*turn = built;
-	return 0;
+	*turn = last ? build_turns(&(*conversation)->vault, snapshot, last->id, false, err) : NULL;
+	return last && !*turn ? -1 : 0;
 }
 
-static void on_latest(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
-	struct conversation_op *op = owner;
-	if (is_read_again(op, &snapshot, STORE_READ_LATEST)) {
-		return;
-	}
+typedef int open_fn(struct conversation_op *op, const struct store_snapshot *snapshot,
+		    struct conversation **conversation, struct turn **turn, struct err *err);
+
+static void read_context(struct conversation_op *op);
+
+static void on_read(struct conversation_op *op, struct store_snapshot *snapshot, const struct err *read_err,
+		    open_fn *open) {
 	struct conversation *conversation = NULL;
 	struct turn *turn = NULL;
 	struct err err = {0};
-	if (!read_err && open_latest(op, snapshot, &conversation, &turn, &err)) {
+	op->store_op = NULL;
+	/* What was read may hold what has been deleted since, and was reported so: then it is read once more. */
+	bool again = !read_err && op->outdated;
+	bool opened = !read_err && !again && open(op, snapshot, &conversation, &turn, &err) == 0;
+	again = again || (opened && turn && reads_on(op, snapshot, turn));
+	if (opened && !again && snapshot->more && !op->may_cut) {
+		err_set(&err, ERR_LIMIT, "the turns before are more than a context may be");
+	}
+	if (err.code != ERR_NONE) {
 		read_err = &err;
 		log_failure(op, &err);
 	}
 	store_snapshot_free(&snapshot);
-	op->done.context(op->arg, conversation, turn, read_err);
-	op_free(&op);
+	if (again || read_err) {
+		turn_release(&turn);
+		conversation_release(&conversation);
+	}
+	if (again) {
+		read_context(op);
+	} else {
+		op->done.context(op->arg, conversation, turn, read_err);
+		op_free(&op);
+	}
 }
 
-struct conversation_op *conversation_load_latest(struct conversations *module, const char *owner,
-						 const char *conversation_id, conversation_context_fn *done,
-						 void *arg) {
-	struct conversation_op *op = op_new(module, owner, conversation_id, arg);
+static void on_context(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
+	on_read(owner, snapshot, read_err, open_context);
+}
+
+static void on_latest(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
+	on_read(owner, snapshot, read_err, open_latest);
+}
+
+static void start_reading(struct conversation_op *op) {
+	struct store_query query;
+	op->outdated = false;
+	op_query(&query, op->latest ? STORE_READ_LATEST : STORE_READ_CONTEXT, op->owner, op->id);
+	query_items(&query);
+	query.enough_bytes = op->enough;
+	query.max_bytes = 2 * most_of(op);
+	op->store_op = store_read(op->module->deps.store, &query, op->latest ? on_latest : on_context, op);
+}
+
+static void read_context(struct conversation_op *op) {
+	const struct err no_memory = {.code = ERR_MEMORY};
+	start_reading(op);
+	if (!op->store_op) {
+		op->done.context(op->arg, NULL, NULL, &no_memory);
+		op_free(&op);
+	}
+}
+
+/* Half as much again as fits: most of what is sealed is text. */
+static struct conversation_op *load(struct conversations *module, const struct conversation_wish *wish, bool latest,
+				    conversation_context_fn *done, void *arg) {
+	struct conversation_op *op = op_new(module, wish->owner, wish->id, arg);
 	if (!op) {
 		return NULL;
 	}
+	size_t most = module->deps.max_context;
 	op->done.context = done;
-	return load(op, STORE_READ_LATEST);
+	op->may_cut = wish->may_cut;
+	op->latest = latest;
+	op->enough = most ? most + most / 2 + SEALED_SLACK / 16 : 0;
+	op->loads = true;
+	list_append(&op->module->loads, &op->link);
+	start_reading(op);
+	if (!op->store_op) {
+		op_free(&op);
+	}
+	return op;
+}
+
+struct conversation_op *conversation_load(struct conversations *module, const struct conversation_wish *wish,
+					  conversation_context_fn *done, void *arg) {
+	return load(module, wish, false, done, arg);
+}
+
+struct conversation_op *conversation_load_latest(struct conversations *module, const struct conversation_wish *wish,
+						 conversation_context_fn *done, void *arg) {
+	return load(module, wish, true, done, arg);
 }
 
 /* --- one response ---------------------------------------------------------------------------------------------------- */
@@ -461,15 +505,17 @@ static void on_items(void *owner, struct store_snapshot *snapshot, const struct 
 	op_free(&op);
 }
 
-struct conversation_op *conversation_items(struct conversations *module, const char *owner, const char *id,
-					   conversation_items_fn *done, void *arg) {
-	struct conversation_op *op = op_new(module, owner, id, arg);
+struct conversation_op *conversation_items(struct conversations *module, const struct conversation_place *place,
+					   uint32_t newest, conversation_items_fn *done, void *arg) {
+	struct conversation_op *op = op_new(module, place->owner, place->id, arg);
 	if (!op) {
 		return NULL;
 	}
 	op->done.items = done;
 	struct store_query query;
-	op_query(&query, STORE_READ_THREAD, owner, id);
+	op_query(&query, STORE_READ_LATEST, place->owner, place->id);
+	query_items(&query);
+	query.enough_records = newest;
 	query.max_bytes = sealed_bound(module, LISTED_CONTEXTS);
 	return op_read(&op, &query, on_items) ? NULL : op;
 }

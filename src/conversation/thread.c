@@ -94,6 +94,7 @@ void thread_forget(struct conversation *conversation) {
 static void thread_free(struct conversation *conversation) {
 	thread_forget(conversation);
 	vault_close(&conversation->vault);
+	mem_free(conversation->waypoints);
 	mem_free(conversation);
 }
 
@@ -146,19 +147,85 @@ free_thread:
 	return NULL;
 }
 
-/* Runs the chain over all links and compares with what the row keeps: a record that is missing, added or changed shows. */
+/* --- the chain ------------------------------------------------------------------------------------------------------ */
+
+/* So many records lie between two waypoints, about: what is verified beyond what is read, for 32 bytes kept for so many. */
+#define WAYPOINT_RECORDS 64
+
+/* Links on their way into a chain. */
+struct run {
+	struct conversation *conversation;
+	struct seal_head head;
+	struct seal_link links[WAYPOINT_RECORDS];
+	size_t count;
+	bool marks; /* waypoints are made, into the conversation */
+};
+
+static void drop_waypoints(struct conversation *c) {
+	mem_free(c->waypoints);
+	c->waypoints = NULL;
+	c->waypoint_count = 0;
+	c->rewrites = false;
+}
+
+/* Waypoints only spare work: without memory for them there are none. */
+static void mark(struct run *run) {
+	struct conversation *c = run->conversation;
+	struct store_waypoint *grown = mem_realloc(c->waypoints, (c->waypoint_count + 1) * sizeof *c->waypoints);
+	if (grown) {
+		struct store_waypoint *waypoint = &grown[c->waypoint_count++];
+		waypoint->number = run->head.last_number;
+		memcpy(waypoint->chain, run->head.chain, sizeof waypoint->chain);
+		c->waypoints = grown;
+		c->marked = run->head.count;
+	}
+}
+
+static int run_flush(struct run *run, struct err *err) {
+	const struct seal_dek *key = vault_head_key(&run->conversation->vault);
+	if (seal_head_extend_many(&run->head, key, run->links, run->count, err)) {
+		return err_wrap(err, "records of %s", run->conversation->id);
+	}
+	if (run->marks && run->count == WAYPOINT_RECORDS) {
+		mark(run);
+	}
+	run->count = 0;
+	return 0;
+}
+
+static int run_add(struct run *run, const struct store_link *link, struct err *err) {
+	struct seal_link *to = &run->links[run->count++];
+	to->number = link->number;
+	memcpy(to->commitment, link->commitment, sizeof to->commitment);
+	return run->count == WAYPOINT_RECORDS ? run_flush(run, err) : 0;
+}
+
+/* Runs the chain over the links and compares with what the row keeps: a record that is missing, added or changed behind the
+ * waypoint shows. So does a waypoint that is not ours, because no other chain ends at this head. */
 static int verify_head(struct conversation *c, const struct store_snapshot *snapshot, struct err *err) {
-	struct seal_head head = {0};
+	const struct store_waypoint *from = &snapshot->from;
+	struct run run = {.conversation = c, .head.last_number = from->number, .marks = from->number == 0};
+	memcpy(run.head.chain, from->chain, sizeof run.head.chain);
+	drop_waypoints(c);
+	c->marked = 0;
 	for (size_t i = 0; i < snapshot->link_count; i++) {
-		const struct store_link *link = &snapshot->links[i];
-		if (seal_head_extend(&head, vault_head_key(&c->vault), link->number, link->commitment, err)) {
-			return err_wrap(err, "records of %s", c->id);
+		if (run_add(&run, &snapshot->links[i], err)) {
+			return -1;
 		}
 	}
+	if (run_flush(&run, err)) {
+		return -1;
+	}
+	struct seal_head head = run.head;
 	head.last_number = c->row.last_number; /* the highest may have been deleted; the row's own is under the hash */
-	if (head.count != c->row.count || memcmp(head.chain, c->row.chain, sizeof head.chain) != 0) {
+	if (from->number) {
+		head.count = c->row.count; /* likewise: here only a part was counted */
+		c->marked = head.count - run.head.count;
+	}
+	if (head.count < run.head.count || head.count != c->row.count ||
+	    memcmp(head.chain, c->row.chain, sizeof head.chain) != 0) {
 		return err_set(err, ERR_CORRUPT, "records of %s do not fit their chain: %u there, %u expected", c->id,
-			       head.count, c->row.count);
+			       run.head.count, c->row.count);
 	}
 	uint8_t mac[SEAL_HEAD_SIZE];
 	seal_head_mac(&head, vault_head_key(&c->vault), c->id, mac);
@@ -226,24 +293,27 @@ bool thread_is_current(const struct conversation *c, const struct store_snapshot
 	       memcmp(row->chain, c->row.chain, sizeof row->chain) == 0;
 }
 
-int thread_head_without(const struct conversation *c, const struct store_snapshot *snapshot, const uint32_t *numbers,
+int thread_head_without(struct conversation *c, const struct store_snapshot *snapshot, const uint32_t *numbers,
 			size_t count, struct seal_head *head, struct err *err) {
-	struct seal_head left = {0};
+	struct run run = {.conversation = c, .marks = true};
 	size_t n = 0;
+	drop_waypoints(c);
+	c->marked = 0;
+	c->rewrites = true;
 	for (size_t i = 0; i < snapshot->link_count; i++) {
 		const struct store_link *link = &snapshot->links[i];
 		while (n < count && numbers[n] < link->number) {
 			n++;
 		}
-		if (n < count && numbers[n] == link->number) {
-			continue;
-		}
-		if (seal_head_extend(&left, vault_head_key(&c->vault), link->number, link->commitment, err)) {
+		if (!(n < count && numbers[n] == link->number) && run_add(&run, link, err)) {
 			return -1;
 		}
 	}
-	left.last_number = c->row.last_number;
-	*head = left;
+	if (run_flush(&run, err)) {
+		return -1;
+	}
+	run.head.last_number = c->row.last_number;
+	*head = run.head;
 	return 0;
 }
 
@@ -257,6 +327,26 @@ void thread_deleted(struct conversations *module, const char *owner, const char 
 		struct conversation_op *op = container_of(node, struct conversation_op, link);
 		op->outdated = op->outdated || strcmp(op->owner, owner) == 0;
 	}
+}
+
+/* What was made of a chain that was run from its beginning, and the next one when it is due. */
+static int put_waypoints(struct conversation *c, struct store_write *write) {
+	if (c->rewrites && store_delete_waypoints(write, c->id)) {
+		return -1;
+	}
+	for (size_t i = 0; i < c->waypoint_count; i++) {
+		if (store_put_waypoint(write, c->id, &c->waypoints[i])) {
+			return -1;
+		}
+	}
+	drop_waypoints(c);
+	if (c->head.count < c->marked || c->head.count - c->marked < WAYPOINT_RECORDS) {
+		return 0;
+	}
+	struct store_waypoint waypoint = {.number = c->head.last_number};
+	memcpy(waypoint.chain, c->head.chain, sizeof waypoint.chain);
+	c->marked = c->head.count;
+	return store_put_waypoint(write, c->id, &waypoint);
 }
 
 int thread_put(struct conversation *c, struct store_write *write, const char *last_response, int64_t now_ms) {
@@ -275,7 +365,7 @@ int thread_put(struct conversation *c, struct store_write *write, const char *la
 	memcpy(row.chain, c->head.chain, sizeof row.chain);
 	seal_head_mac(&c->head, vault_head_key(&c->vault), c->id, row.head);
 	str_copy_cut(row.last_response, sizeof row.last_response, str_of(last_response));
-	if (store_put_thread(write, &row, expected)) {
+	if (store_put_thread(write, &row, expected) || put_waypoints(c, write)) {
 		return -1;
 	}
 	c->row = row;

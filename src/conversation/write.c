@@ -41,6 +41,14 @@ int conversations_health(const struct conversations *module, struct err *err) {
 
 /* --- checkpoints -------------------------------------------------------------------------------------------------- */
 
+void conversations_gather(struct conversations *module) {
+	store_gather(module->deps.store);
+}
+
+void conversations_gathered(struct conversations *module) {
+	store_gathered(module->deps.store);
+}
+
 /* Failing costs a fraction of a second of text after a kill, no more: the thread's head knows nothing of segments. */
 static void on_checkpoint(void *owner, const struct err *err) {
 	struct conversation_op *op = owner;

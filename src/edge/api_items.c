@@ -26,8 +26,9 @@ void api_item_list(struct exchange *exchange) {
 	if (api_path_id(exchange, id, API_CONVERSATION_NOT_FOUND) || item_page_check(exchange, &CONVERSATION_PAGE)) {
 		return;
 	}
-	api_started(exchange,
-		    conversation_items(exchange->edge->deps.conversations, exchange->who.user, id, on_list, exchange));
+	const struct conversation_place place = {.owner = exchange->who.user, .id = id};
+	api_started(exchange, conversation_items(exchange->edge->deps.conversations, &place,
+						 item_page_newest(exchange, &CONVERSATION_PAGE), on_list, exchange));
 }
 
 /* --- adding --------------------------------------------------------------------------------------------------------- */
@@ -109,8 +110,8 @@ void api_item_get(struct exchange *exchange) {
 	    api_path_second_id(exchange, item, API_ITEM_NOT_FOUND) || api_query_names(exchange, include_only)) {
 		return;
 	}
-	api_started(exchange,
-		    conversation_items(exchange->edge->deps.conversations, exchange->who.user, id, on_get, exchange));
+	const struct conversation_place place = {.owner = exchange->who.user, .id = id};
+	api_started(exchange, conversation_items(exchange->edge->deps.conversations, &place, 0, on_get, exchange));
 }
 
 /* What was not found: the item, if there is such a conversation. */

@@ -82,6 +82,15 @@ int item_page_check(struct exchange *exchange, const struct item_page_bounds *bo
 		       : 0;
 }
 
+uint32_t item_page_newest(struct exchange *exchange, const struct item_page_bounds *bounds) {
+	struct list_query query;
+	if (api_list_query(exchange, &query, bounds->limit, bounds->most, bounds->ascending) || query.ascending ||
+	    query.after[0]) {
+		return 0;
+	}
+	return query.limit + 1;
+}
+
 void item_page_reply(struct exchange *exchange, const struct conversation_item *items, size_t count,
 		     const struct item_page_bounds *bounds) {
 	struct list_query query;

@@ -116,11 +116,19 @@ static void keep(struct response *r) {
 void checkpoint_all(struct registry *registry) {
 	size_t position = 0;
 	void *live = NULL;
+	struct conversations *gathering = NULL;
 	while (map_next(registry->live, &position, NULL, &live)) {
 		struct response *r = live;
 		if (r->state == STATE_STREAMING && r->settings.store && r->shown && !r->checkpoint &&
 		    r->output.events.count > r->kept_events) {
+			if (!gathering) {
+				gathering = r->deps->conversations;
+				conversations_gather(gathering);
+			}
 			keep(r);
 		}
+	}
+	if (gathering) {
+		conversations_gathered(gathering);
 	}
 }

@@ -462,8 +462,13 @@ static void on_context(void *owner, struct conversation *conversation, struct tu
 
 static struct conversation_op *load(struct response *r) {
 	struct conversations *conversations = r->deps->conversations;
-	return r->continues[0] ? conversation_load_latest(conversations, r->owner, r->continues, on_context, r)
-			       : conversation_load(conversations, r->owner, r->parent_id, on_context, r);
+	const struct conversation_wish wish = {
+		.owner = r->owner,
+		.id = r->continues[0] ? r->continues : r->parent_id,
+		.may_cut = r->settings.truncates,
+	};
+	return r->continues[0] ? conversation_load_latest(conversations, &wish, on_context, r)
+			       : conversation_load(conversations, &wish, on_context, r);
 }
 
 /* It is not the repeat of another. */

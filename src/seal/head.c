@@ -10,22 +10,40 @@ static void head_key(const struct seal_dek *dek, const char *purpose, uint8_t ke
 	crypto_generichash(key, SEAL_SUBKEY_SIZE, (const uint8_t *)purpose, strlen(purpose), dek->key, sizeof dek->key);
 }
 
-int seal_head_extend(struct seal_head *head, const struct seal_dek *dek, uint32_t number,
-		     const uint8_t commitment[static SEAL_COMMITMENT_SIZE], struct err *err) {
+static int extend(struct seal_head *head, const uint8_t key[static SEAL_SUBKEY_SIZE], uint32_t number,
+		  const uint8_t commitment[static SEAL_COMMITMENT_SIZE], struct err *err) {
 	uint8_t link[SEAL_HEAD_SIZE + 4 + SEAL_COMMITMENT_SIZE];
-	uint8_t key[SEAL_SUBKEY_SIZE];
 	if (number <= head->last_number) {
 		return err_set(err, ERR_INVALID, "record %u can't stand behind record %u", number, head->last_number);
 	}
 	uint8_t *at = envelope_put_bytes(link, head->chain, SEAL_HEAD_SIZE);
 	at = envelope_put_u32(at, number);
 	envelope_put_bytes(at, commitment, SEAL_COMMITMENT_SIZE);
-	head_key(dek, "sluice/chain/v1", key);
-	crypto_generichash(head->chain, SEAL_HEAD_SIZE, link, sizeof link, key, sizeof key);
-	sodium_memzero(key, sizeof key);
+	crypto_generichash(head->chain, SEAL_HEAD_SIZE, link, sizeof link, key, SEAL_SUBKEY_SIZE);
 	head->last_number = number;
 	head->count++;
 	return 0;
+}
+
+int seal_head_extend(struct seal_head *head, const struct seal_dek *dek, uint32_t number,
+		     const uint8_t commitment[static SEAL_COMMITMENT_SIZE], struct err *err) {
+	uint8_t key[SEAL_SUBKEY_SIZE];
+	head_key(dek, "sluice/chain/v1", key);
+	int result = extend(head, key, number, commitment, err);
+	sodium_memzero(key, sizeof key);
+	return result;
+}
+
+int seal_head_extend_many(struct seal_head *head, const struct seal_dek *dek, const struct seal_link *links,
+			  size_t count, struct err *err) {
+	uint8_t key[SEAL_SUBKEY_SIZE];
+	int result = 0;
+	head_key(dek, "sluice/chain/v1", key);
+	for (size_t i = 0; i < count && result == 0; i++) {
+		result = extend(head, key, links[i].number, links[i].commitment, err);
+	}
+	sodium_memzero(key, sizeof key);
+	return result;
 }
 
 void seal_head_mac(const struct seal_head *head, const struct seal_dek *dek, const char *thread,

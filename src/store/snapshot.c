@@ -80,3 +80,10 @@ struct store_user *snapshot_add_user(struct store_snapshot *snapshot) {
 struct store_credential *snapshot_add_credential(struct store_snapshot *snapshot) {
 	ADD(snapshot, credentials, credential_count);
 }
+
+void snapshot_drop_response(struct store_snapshot *snapshot) {
+	const char *id = snapshot->responses[--snapshot->response_count].id;
+	while (snapshot->record_count > 0 && strcmp(snapshot->records[snapshot->record_count - 1].response, id) == 0) {
+		buf_free(&snapshot->records[--snapshot->record_count].sealed);
+	}
+}

@@ -15,4 +15,7 @@ struct store_idempotency *snapshot_add_idempotency(struct store_snapshot *snapsh
 struct store_user *snapshot_add_user(struct store_snapshot *snapshot);
 struct store_credential *snapshot_add_credential(struct store_snapshot *snapshot);
 
+/* Takes the response that came last out again, with its records, which came last too. */
+void snapshot_drop_response(struct store_snapshot *snapshot);
+
 #endif

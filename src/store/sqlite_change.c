@@ -1,5 +1,6 @@
 #include "sqlite_change.h"
 
+#include <string.h>
 #define TRANSACTION_SQL                                                                                                \
 	[TRANSACTION_BEGIN] = "BEGIN IMMEDIATE", [TRANSACTION_COMMIT] = "COMMIT", [TRANSACTION_UNDO] = "ROLLBACK",     \
 	[TRANSACTION_SAVEPOINT] = "SAVEPOINT one", [TRANSACTION_RELEASE] = "RELEASE one",                              \
@@ -12,7 +13,14 @@ enum data_statement {
 	ADVANCE_THREAD,
 	PUT_RESPONSE,
 	PUT_RECORD,
-	PUT_SEGMENT,
+	PUT_WAYPOINT,
+	DELETE_WAYPOINTS,
+	RUNNING,
+	PUT_CHECKPOINT,
+	HAS_CHECKPOINT,
+	PURGE_CHECKPOINTS,
+	KEEP_CHECKPOINTS,
+	CLEAR_CHECKPOINTS,
 	DELETE_SEGMENTS,
 	PUT_IDEMPOTENCY,
 	EXPIRE_IDEMPOTENCY,
@@ -59,11 +67,21 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 		       " ON CONFLICT (thread, number) DO UPDATE SET kind = excluded.kind,"
 		       " created_ms = excluded.created_ms, commitment = excluded.commitment, sealed = excluded.sealed,"
 		       " item = excluded.item WHERE response IS excluded.response",
-	/* Not after the response's end: a checkpoint that comes late must not bring its segments back. */
-	[PUT_SEGMENT] = "INSERT INTO segment (response, number, kind, created_ms, sealed)"
-			" SELECT key, ?2, ?3, ?4, ?5 FROM response WHERE id = ?1 AND status = 'in_progress'"
-			" ON CONFLICT (response, number) DO UPDATE SET kind = excluded.kind,"
-			" created_ms = excluded.created_ms, sealed = excluded.sealed",
+	[PUT_WAYPOINT] = "INSERT OR REPLACE INTO waypoint (thread, number, chain)"
+			 " SELECT key, ?2, ?3 FROM thread WHERE id = ?1",
+	[DELETE_WAYPOINTS] = "DELETE FROM waypoint WHERE thread = (SELECT key FROM thread WHERE id = ?1)",
+	[RUNNING] = "SELECT key FROM response WHERE id = ?1 AND status = 'in_progress'",
+	[PUT_CHECKPOINT] = "INSERT INTO checkpoint (response, number, kind, created_ms, sealed)"
+			   " VALUES (?1, ?2, ?3, ?4, ?5)",
+	[HAS_CHECKPOINT] = "SELECT 1 FROM checkpoint LIMIT 1",
+	[PURGE_CHECKPOINTS] =
+		"DELETE FROM checkpoint WHERE response NOT IN"
+		" (SELECT key FROM response INDEXED BY response_in_flight WHERE status IN ('in_progress', 'queued'))",
+	/* One that was said again stands behind the first. */
+	[KEEP_CHECKPOINTS] = "INSERT OR REPLACE INTO segment (response, number, kind, created_ms, sealed)"
+			     " SELECT c.response, c.number, c.kind, c.created_ms, c.sealed FROM checkpoint c"
+			     " JOIN response r ON r.key = c.response WHERE r.status = 'in_progress' ORDER BY c.key",
+	[CLEAR_CHECKPOINTS] = "DELETE FROM checkpoint",
 	[DELETE_SEGMENTS] = "DELETE FROM segment WHERE response = (SELECT key FROM response WHERE id = ?1)",
 	[PUT_IDEMPOTENCY] = "INSERT INTO idempotency (key_hash, body_hash, response, created_ms)"
 			    " SELECT ?1, ?2, key, ?4 FROM response WHERE id = ?3"
@@ -192,6 +210,33 @@ static int expect_thread(struct sqlite_files *files, const struct store_thread *
 	return there < 0 ? -1 : 0;
 }
 
+/* Deletes the checkpoints of responses that run no more. */
+static int purge(struct sqlite_files *files, struct err *err) {
+	if (sqlite_conn_run(&files->data, PURGE_CHECKPOINTS, NULL, 0, err) < 0) {
+		return -1;
+	}
+	int left = has(&files->data, HAS_CHECKPOINT, NULL, 0, err);
+	if (left < 0) {
+		return -1;
+	}
+	sqlite_running_purged(files->running, left == 0);
+	return 0;
+}
+
+/* Behind whatever erases: what checkpoints have of it goes with it. */
+static int purge_dead(struct sqlite_files *files, struct err *err) {
+	return sqlite_running_has_dead(files->running) ? purge(files, err) : 0;
+}
+
+/* The last to run takes all along, which costs no commit of its own. */
+static int end_response(struct sqlite_files *files, const struct store_response *r, struct err *err) {
+	if (strcmp(r->status, "in_progress") == 0) {
+		return 0;
+	}
+	sqlite_running_end(files->running, r->id);
+	return sqlite_running_is_over(files->running) ? purge(files, err) : 0;
+}
+
 static int put_response(struct sqlite_files *files, const struct store_response *r, struct err *err) {
 	int changed = sqlite_conn_run(&files->data, PUT_RESPONSE,
 				      SQL_VALUES(SQL_TEXT(r->id), SQL_TEXT(r->thread), SQL_TEXT(r->owner),
@@ -203,7 +248,7 @@ static int put_response(struct sqlite_files *files, const struct store_response 
 	if (changed == 0) {
 		return err_set(err, ERR_CONFLICT, "the response's thread is not there");
 	}
-	return changed < 0 ? -1 : 0;
+	return changed < 0 ? -1 : end_response(files, r, err);
 }
 
 static int put_record(struct sqlite_files *files, const struct store_record *r, struct err *err) {
@@ -218,15 +263,48 @@ static int put_record(struct sqlite_files *files, const struct store_record *r, 
 	return changed < 0 ? -1 : 0;
 }
 
+static int put_waypoint(struct sqlite_files *files, const struct change_waypoint *w, struct err *err) {
+	return sqlite_conn_run(&files->data, PUT_WAYPOINT,
+			       SQL_VALUES(SQL_TEXT(w->thread), SQL_INT(w->waypoint.number),
+					  SQL_BLOB(w->waypoint.chain, sizeof w->waypoint.chain)),
+			       err) < 0
+		       ? -1
+		       : 0;
+}
+
+static int delete_waypoints(struct sqlite_files *files, const struct change_name *name, struct err *err) {
+	return sqlite_conn_run(&files->data, DELETE_WAYPOINTS, SQL_VALUES(SQL_TEXT(name->id)), err) < 0 ? -1 : 0;
+}
+
+/* The key of a response in progress: 0 when it is not, or not there; -1 with an error. */
+static int64_t running_key(struct sqlite_files *files, const char *id, struct err *err) {
+	int64_t key = sqlite_running_key(files->running, id);
+	if (key > 0) {
+		return key;
+	}
+	sqlite3_stmt *statement = sqlite_conn_bind(&files->data, RUNNING, SQL_VALUES(SQL_TEXT(id)), err);
+	int found = statement ? sqlite_conn_step(&files->data, statement, err) : -1;
+	if (found > 0) {
+		key = sqlite3_column_int64(statement, 0);
+		sqlite3_reset(statement);
+	}
+	return found < 0 ? -1 : key;
+}
+
+/* Not after the response's end: a checkpoint that comes late must not bring its segments back. */
 static int put_segment(struct sqlite_files *files, const struct store_record *s, struct err *err) {
-	int changed = sqlite_conn_run(&files->data, PUT_SEGMENT,
-				      SQL_VALUES(SQL_TEXT(s->response), SQL_INT(s->number), SQL_INT(s->kind),
-						 SQL_INT(s->created_ms), SQL_BLOB(s->sealed.data, s->sealed.length)),
-				      err);
-	if (changed == 0) {
+	int64_t key = running_key(files, s->response, err);
+	if (key == 0) {
 		return err_set(err, ERR_CONFLICT, "the segment's response is not in progress");
 	}
-	return changed < 0 ? -1 : 0;
+	if (key < 0 || sqlite_conn_run(&files->data, PUT_CHECKPOINT,
+				       SQL_VALUES(SQL_INT(key), SQL_INT(s->number), SQL_INT(s->kind),
+						  SQL_INT(s->created_ms), SQL_BLOB(s->sealed.data, s->sealed.length)),
+				       err) < 0) {
+		return -1;
+	}
+	sqlite_running_add(files->running, s->response, key);
+	return 0;
 }
 
 static int delete_segments(struct sqlite_files *files, const struct change_name *name, struct err *err) {
@@ -283,7 +361,12 @@ static int delete_thread(struct sqlite_files *files, const struct change_name *n
 	if (rows < 0) {
 		return -1;
 	}
-	return keys + rows > 0 ? 0 : err_set(err, ERR_NOT_FOUND, "no such thread");
+	if (keys + rows == 0) {
+		return err_set(err, ERR_NOT_FOUND, "no such thread");
+	}
+	/* Any response may have been of it. */
+	sqlite_running_forget(files->running);
+	return purge_dead(files, err);
 }
 
 static int delete_response(struct sqlite_files *files, const struct change_name *name, struct err *err) {
@@ -292,7 +375,8 @@ static int delete_response(struct sqlite_files *files, const struct change_name 
 	if (rows == 0) {
 		return err_set(err, ERR_NOT_FOUND, "no such response");
 	}
-	return rows < 0 ? -1 : 0;
+	sqlite_running_end(files->running, name->id);
+	return rows < 0 ? -1 : purge_dead(files, err);
 }
 
 static int delete_record(struct sqlite_files *files, const struct change_place *place, struct err *err) {
@@ -301,7 +385,7 @@ static int delete_record(struct sqlite_files *files, const struct change_place *
 	if (rows == 0) {
 		return err_set(err, ERR_CONFLICT, "the record went meanwhile");
 	}
-	return rows < 0 ? -1 : 0;
+	return rows < 0 ? -1 : purge_dead(files, err);
 }
 
 static int delete_credential(struct sqlite_files *files, const struct change *change, struct err *err) {
@@ -333,6 +417,10 @@ int sqlite_change_apply(struct sqlite_files *files, const struct change *change,
 		return put_response(files, &change->response, err);
 	case CHANGE_PUT_RECORD:
 		return put_record(files, &change->record, err);
+	case CHANGE_PUT_WAYPOINT:
+		return put_waypoint(files, &change->waypoint, err);
+	case CHANGE_DELETE_WAYPOINTS:
+		return delete_waypoints(files, &change->name, err);
 	case CHANGE_PUT_SEGMENT:
 		return put_segment(files, &change->record, err);
 	case CHANGE_DELETE_SEGMENTS:
@@ -351,8 +439,31 @@ int sqlite_change_apply(struct sqlite_files *files, const struct change *change,
 	return err_set(err, ERR_INVALID, "a change of no kind");
 }
 
+/* Within a transaction; the last step tells how many. */
+static int sweep(struct sqlite_files *files, int64_t now_ms, struct err *err) {
+	struct sqlite_conn *data = &files->data;
+	int left = has(data, HAS_CHECKPOINT, NULL, 0, err);
+	if (left < 0 || (left > 0 && (sqlite_conn_run(data, KEEP_CHECKPOINTS, NULL, 0, err) < 0 ||
+				      sqlite_conn_run(data, CLEAR_CHECKPOINTS, NULL, 0, err) < 0))) {
+		return -1;
+	}
+	return sqlite_conn_run(data, SWEEP, SQL_VALUES(SQL_INT(now_ms)), err);
+}
+
 int sqlite_change_sweep(struct sqlite_files *files, int64_t now_ms, struct err *err) {
-	return sqlite_conn_run(&files->data, SWEEP, SQL_VALUES(SQL_INT(now_ms)), err);
+	if (sqlite_conn_run(&files->data, TRANSACTION_BEGIN, NULL, 0, err) < 0) {
+		return -1;
+	}
+	int swept = sweep(files, now_ms, err);
+	if (swept < 0 || sqlite_conn_run(&files->data, TRANSACTION_COMMIT, NULL, 0, err) < 0) {
+		sqlite_conn_run(&files->data, TRANSACTION_UNDO, NULL, 0, NULL);
+		return -1;
+	}
+	return swept;
+}
+
+int sqlite_change_purge(struct sqlite_files *files, struct err *err) {
+	return purge(files, err);
 }
 
 int sqlite_change_probe(struct sqlite_files *files, int64_t now_ms, struct err *err) {

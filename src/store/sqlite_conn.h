@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 
-#define SQLITE_CONN_STATEMENTS 32
+#define SQLITE_CONN_STATEMENTS 40
 
 /* What a connection is for: the file, and the statements that will run on it. */
 struct sqlite_role {

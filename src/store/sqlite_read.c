@@ -3,32 +3,31 @@
 #include <string.h>
 
 #include "snapshot.h"
+#include "sqlite_rows.h"
 
-/* The columns of each table, in the order in which the row_ functions below take them. */
-#define THREAD_COLUMNS                                                                                                 \
-	"t.key, t.id, t.owner, t.created_ms, t.updated_ms, t.last_response, t.last_number, t.count, t.chain, t.head"
-#define RESPONSE_COLUMNS                                                                                               \
-	"r.key, r.id, r.parent, r.model, r.status, r.reason, r.created_ms, r.completed_ms, r.input_tokens,"            \
-	" r.cached_tokens, r.output_tokens, r.reasoning_tokens"
-#define RECORD_COLUMNS "m.number, m.kind, m.created_ms, m.sealed, coalesce(m.item, '')"
-#define SEGMENT_COLUMNS "m.number, m.kind, m.created_ms, m.sealed, ''"
+#define LINE_TURNS 100000 /* of a context */
 
 enum data_statement {
 	BEGIN,
 	END,
 	THREAD,
 	THREAD_OF_RESPONSE,
-	RESPONSE,
-	LINE,
+	RESPONSE_OF_THREAD,
+	FIRST_RESPONSE,
 	RESPONSES_OF_THREAD,
 	RECORDS_OF_RESPONSE,
+	ITEMS_OF_RESPONSE,
 	RECORDS_OF_THREAD,
 	SEGMENTS_OF_RESPONSE,
 	SEGMENTS_OF_THREAD,
+	CHECKPOINTS_OF_RESPONSE,
+	CHECKPOINTS_OF_THREAD,
 	FIRST_OF_KIND,
 	THREAD_OF_ITEM,
 	ITEM,
+	WAYPOINT,
 	LINKS,
+	LINKS_BEHIND,
 	PLACE,
 	THREADS_NEWEST,
 	THREADS_OLDEST,
@@ -45,22 +44,25 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 	[THREAD] = "SELECT " THREAD_COLUMNS " FROM thread t WHERE t.id = ?1 AND t.owner = ?2",
 	[THREAD_OF_RESPONSE] = "SELECT " THREAD_COLUMNS " FROM response r JOIN thread t ON t.key = r.thread"
 			       " WHERE r.id = ?1 AND t.owner = ?2",
-	[RESPONSE] = "SELECT " RESPONSE_COLUMNS " FROM response r WHERE r.id = ?1",
-	/* UNION drops what it has seen, so that not even a circle of parents, which only damage can make, goes on for
-	 * ever. A parent was there before its child: their keys rise. */
-	[LINE] = "WITH RECURSIVE line (key, parent, thread) AS ("
-		 " SELECT key, parent, thread FROM response WHERE id = ?1"
-		 " UNION SELECT p.key, p.parent, p.thread FROM line JOIN response p"
-		 " ON p.id = line.parent AND p.thread = line.thread LIMIT 100000)"
-		 " SELECT " RESPONSE_COLUMNS " FROM line JOIN response r ON r.key = line.key ORDER BY line.key",
+	[RESPONSE_OF_THREAD] = "SELECT " RESPONSE_COLUMNS " FROM response r WHERE r.id = ?1 AND r.thread = ?2",
+	[FIRST_RESPONSE] = "SELECT " RESPONSE_COLUMNS " FROM response r WHERE r.thread = ?1 ORDER BY r.key LIMIT 1",
 	[RESPONSES_OF_THREAD] = "SELECT " RESPONSE_COLUMNS " FROM response r WHERE r.thread = ?1 ORDER BY r.key",
 	[RECORDS_OF_RESPONSE] = "SELECT " RECORD_COLUMNS ", ?2 FROM record m WHERE m.response = ?1 ORDER BY m.number",
+	[ITEMS_OF_RESPONSE] = "SELECT " RECORD_COLUMNS ", ?2 FROM record m WHERE m.response = ?1"
+			      " AND +m.kind IN (?3, ?4) ORDER BY m.number",
 	[RECORDS_OF_THREAD] = "SELECT " RECORD_COLUMNS ", coalesce(r.id, '') FROM record m"
 			      " LEFT JOIN response r ON r.key = m.response WHERE m.thread = ?1 ORDER BY m.number",
 	[SEGMENTS_OF_RESPONSE] = "SELECT " SEGMENT_COLUMNS ", ?2 FROM segment m"
 				 " WHERE m.response = ?1 ORDER BY m.number",
 	[SEGMENTS_OF_THREAD] = "SELECT " SEGMENT_COLUMNS ", r.id FROM response r CROSS JOIN segment m"
 			       " ON m.response = r.key WHERE r.thread = ?1 ORDER BY r.key, m.number",
+	/* In the order of time and by no index, so all of them are looked at: only for what runs. Of those with one number
+	 * the last counts (in SQLite, the other columns are those of the row with the maximum). */
+	[CHECKPOINTS_OF_RESPONSE] = "SELECT " SEGMENT_COLUMNS ", ?2, max(m.key) FROM checkpoint m"
+				    " WHERE m.response = ?1 GROUP BY m.number ORDER BY m.number",
+	[CHECKPOINTS_OF_THREAD] =
+		"SELECT " SEGMENT_COLUMNS ", r.id, max(m.key) FROM checkpoint m JOIN response r ON r.key = m.response"
+		" WHERE r.thread = ?1 AND r.status = 'in_progress' GROUP BY r.key, m.number ORDER BY r.key, m.number",
 	[FIRST_OF_KIND] = "SELECT " RECORD_COLUMNS ", coalesce(r.id, '') FROM record m"
 			  " LEFT JOIN response r ON r.key = m.response WHERE m.thread = ?1 AND m.kind = ?2"
 			  " ORDER BY m.number LIMIT 1",
@@ -70,8 +72,13 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 	[ITEM] = "SELECT " RECORD_COLUMNS ", coalesce(r.id, '') FROM record m"
 		 " LEFT JOIN response r ON r.key = m.response WHERE m.item = ?1 AND +m.thread = ?2"
 		 " ORDER BY m.key DESC LIMIT 1",
+	[WAYPOINT] =
+		"SELECT number, chain FROM waypoint WHERE thread = ?1 AND number < ?2 ORDER BY number DESC LIMIT 1",
 	/* The index holds all that is asked for; the planner would rather have the order and read every row for it. */
 	[LINKS] = "SELECT number, commitment FROM record INDEXED BY record_links WHERE thread = ?1 ORDER BY number",
+	/* The rows of which most are read anyway. */
+	[LINKS_BEHIND] = "SELECT m.number, m.commitment FROM record m WHERE m.thread = ?1 AND m.number > ?2"
+			 " ORDER BY m.number",
 	[PLACE] = "SELECT updated_ms FROM thread WHERE id = ?1 AND owner = ?2",
 	[THREADS_NEWEST] =
 		"SELECT " THREAD_COLUMNS " FROM thread t WHERE t.owner = ?1 AND (t.updated_ms, t.id) < (?2, ?3)"
@@ -114,198 +121,12 @@ void sqlite_reader_close(struct sqlite_reader *reader) {
 	sqlite_conn_close(&reader->data);
 }
 
-/* --- rows --------------------------------------------------------------------------------------------------------- */
-
-/* One read on its way: where it reads, what it was asked and what it has. */
-struct read {
-	struct sqlite_reader *reader;
-	const struct store_query *query;
-	struct store_snapshot *out;
-	struct err *err;
-	int64_t thread_key; /* of the thread read last */
-	size_t bytes;       /* of sealed records so far */
-	struct store_dek *sample;
-};
-
-/* Columns that do not fit their place were not written by us. */
-struct row {
-	sqlite3_stmt *statement;
-	bool bad;
-};
-
-static int64_t row_int(struct row *row, int column) {
-	return sqlite3_column_int64(row->statement, column);
-}
-
-static uint32_t row_u32(struct row *row, int column) {
-	int64_t value = sqlite3_column_int64(row->statement, column);
-	row->bad = row->bad || value < 0 || value > UINT32_MAX;
-	return (uint32_t)value;
-}
-
-static void row_text(struct row *row, int column, char *to, size_t size) {
-	const char *text = (const char *)sqlite3_column_text(row->statement, column);
-	struct str view = {text, (size_t)sqlite3_column_bytes(row->statement, column)};
-	if (!text || str_copy(to, size, view) != 0) {
-		row->bad = true;
-	}
-}
-
-static void row_blob(struct row *row, int column, uint8_t *to, size_t size) {
-	const void *blob = sqlite3_column_blob(row->statement, column);
-	if (!blob || (size_t)sqlite3_column_bytes(row->statement, column) != size) {
-		row->bad = true;
-		return;
-	}
-	memcpy(to, blob, size);
-}
-
-static int row_end(const struct row *row, struct err *err, const char *what) {
-	return row->bad ? err_set(err, ERR_CORRUPT, "a %s in the store has a column that can't be", what) : 0;
-}
-
-static int no_memory(struct read *read) {
-	return err_set(read->err, ERR_MEMORY, "no memory for what was read");
-}
-
-static int add_thread(struct read *read, sqlite3_stmt *statement) {
-	struct row row = {.statement = statement};
-	struct store_thread *t = snapshot_add_thread(read->out);
-	if (!t) {
-		return no_memory(read);
-	}
-	read->thread_key = row_int(&row, 0);
-	row_text(&row, 1, t->id, sizeof t->id);
-	row_text(&row, 2, t->owner, sizeof t->owner);
-	t->created_ms = row_int(&row, 3);
-	t->updated_ms = row_int(&row, 4);
-	row_text(&row, 5, t->last_response, sizeof t->last_response);
-	t->last_number = row_u32(&row, 6);
-	t->count = row_u32(&row, 7);
-	row_blob(&row, 8, t->chain, sizeof t->chain);
-	row_blob(&row, 9, t->head, sizeof t->head);
-	return row_end(&row, read->err, "thread");
-}
-
-/* The thread that the snapshot got last. */
-static const struct store_thread *last_thread(const struct read *read) {
-	return &read->out->threads[read->out->thread_count - 1];
-}
-
-static int add_response(struct read *read, sqlite3_stmt *statement) {
-	struct row row = {.statement = statement};
-	struct store_response *r = snapshot_add_response(read->out);
-	if (!r) {
-		return no_memory(read);
-	}
-	row_text(&row, 1, r->id, sizeof r->id);
-	memcpy(r->thread, last_thread(read)->id, sizeof r->thread);
-	memcpy(r->owner, last_thread(read)->owner, sizeof r->owner);
-	row_text(&row, 2, r->parent, sizeof r->parent);
-	row_text(&row, 3, r->model, sizeof r->model);
-	row_text(&row, 4, r->status, sizeof r->status);
-	row_text(&row, 5, r->reason, sizeof r->reason);
-	r->created_ms = row_int(&row, 6);
-	r->completed_ms = row_int(&row, 7);
-	r->input_tokens = row_int(&row, 8);
-	r->cached_tokens = row_int(&row, 9);
-	r->output_tokens = row_int(&row, 10);
-	r->reasoning_tokens = row_int(&row, 11);
-	return row_end(&row, read->err, "response");
-}
-
-static int add_record(struct read *read, sqlite3_stmt *statement) {
-	struct row row = {.statement = statement};
-	struct store_record *m = snapshot_add_record(read->out);
-	if (!m) {
-		return no_memory(read);
-	}
-	memcpy(m->thread, last_thread(read)->id, sizeof m->thread);
-	read->bytes += (size_t)sqlite3_column_bytes(statement, 3);
-	if (read->query->max_bytes && read->bytes > read->query->max_bytes) {
-		return err_set(read->err, ERR_LIMIT, "more than %zu bytes of records", read->query->max_bytes);
-	}
-	m->number = row_u32(&row, 0);
-	m->kind = row_u32(&row, 1);
-	m->created_ms = row_int(&row, 2);
-	buf_append(&m->sealed, sqlite3_column_blob(statement, 3), (size_t)sqlite3_column_bytes(statement, 3));
-	row_text(&row, 4, m->item, sizeof m->item);
-	row_text(&row, 5, m->response, sizeof m->response);
-	return m->sealed.failed ? no_memory(read) : row_end(&row, read->err, "record");
-}
-
-static int add_link(struct read *read, sqlite3_stmt *statement) {
-	struct row row = {.statement = statement};
-	struct store_link *link = snapshot_add_link(read->out);
-	if (!link) {
-		return no_memory(read);
-	}
-	link->number = row_u32(&row, 0);
-	row_blob(&row, 1, link->commitment, sizeof link->commitment);
-	return row_end(&row, read->err, "link");
-}
-
-static int add_dek(struct read *read, sqlite3_stmt *statement) {
-	struct row row = {.statement = statement};
-	struct store_dek *dek = snapshot_add_dek(read->out);
-	if (!dek) {
-		return no_memory(read);
-	}
-	memcpy(dek->thread, last_thread(read)->id, sizeof dek->thread);
-	memcpy(dek->owner, last_thread(read)->owner, sizeof dek->owner);
-	dek->epoch = row_u32(&row, 0);
-	row_blob(&row, 1, dek->wrapped, sizeof dek->wrapped);
-	return row_end(&row, read->err, "wrapped key");
-}
-
-static int add_idempotency(struct read *read, sqlite3_stmt *statement) {
-	struct row row = {.statement = statement};
-	struct store_idempotency *i = snapshot_add_idempotency(read->out);
-	if (!i) {
-		return no_memory(read);
-	}
-	row_text(&row, 0, i->response, sizeof i->response);
-	row_blob(&row, 1, i->key, sizeof i->key);
-	row_blob(&row, 2, i->body, sizeof i->body);
-	i->created_ms = row_int(&row, 3);
-	return row_end(&row, read->err, "idempotency key");
-}
-
-static int add_user(struct read *read, sqlite3_stmt *statement) {
-	struct row row = {.statement = statement};
-	struct store_user *user = snapshot_add_user(read->out);
-	if (!user) {
-		return no_memory(read);
-	}
-	row_text(&row, 0, user->id, sizeof user->id);
-	row_text(&row, 1, user->name, sizeof user->name);
-	user->created_ms = row_int(&row, 2);
-	return row_end(&row, read->err, "user");
-}
-
-static int add_credential(struct read *read, sqlite3_stmt *statement) {
-	struct row row = {.statement = statement};
-	struct store_credential *c = snapshot_add_credential(read->out);
-	if (!c) {
-		return no_memory(read);
-	}
-	row_text(&row, 0, c->id, sizeof c->id);
-	c->kind = (enum store_credential_kind)row_u32(&row, 1);
-	row_text(&row, 2, c->user, sizeof c->user);
-	row_text(&row, 3, c->name, sizeof c->name);
-	row_blob(&row, 4, c->hash, sizeof c->hash);
-	c->created_ms = row_int(&row, 5);
-	c->expires_ms = row_int(&row, 6);
-	c->revoked_ms = row_int(&row, 7);
-	return row_end(&row, read->err, "credential");
-}
-
 /* --- reads -------------------------------------------------------------------------------------------------------- */
 
-typedef int row_fn(struct read *read, sqlite3_stmt *statement);
+typedef int row_fn(struct sqlite_read *read, sqlite3_stmt *statement);
 
 /* Hands every row to `add`; how many there were, or -1. */
-static int each_row(struct read *read, struct sqlite_conn *conn, sqlite3_stmt *statement, row_fn *add) {
+static int each_row(struct sqlite_read *read, struct sqlite_conn *conn, sqlite3_stmt *statement, row_fn *add) {
 	int count = 0;
 	int more;
 	if (!statement) {
@@ -321,28 +142,39 @@ static int each_row(struct read *read, struct sqlite_conn *conn, sqlite3_stmt *s
 	return more < 0 ? -1 : count;
 }
 
-static int each(struct read *read, enum data_statement which, const struct sqlite_value *values, size_t count,
+static int each(struct sqlite_read *read, enum data_statement which, const struct sqlite_value *values, size_t count,
 		row_fn *add) {
 	struct sqlite_conn *conn = &read->reader->data;
 	return each_row(read, conn, sqlite_conn_bind(conn, which, values, count, read->err), add);
 }
 
-static int read_deks(struct read *read) {
+static int read_deks(struct sqlite_read *read) {
 	struct sqlite_conn *conn = &read->reader->keys;
-	const struct store_thread *thread = last_thread(read);
+	const struct store_thread *thread = sqlite_row_last_thread(read);
 	return each_row(
 		read, conn,
 		sqlite_conn_bind(conn, DEKS, SQL_VALUES(SQL_TEXT(thread->id), SQL_TEXT(thread->owner)), read->err),
-		add_dek);
+		sqlite_row_dek);
 }
 
-static int read_links(struct read *read) {
-	return each(read, LINKS, SQL_VALUES(SQL_INT(read->thread_key)), add_link);
+static int read_links(struct sqlite_read *read) {
+	return each(read, LINKS, SQL_VALUES(SQL_INT(read->thread_key)), sqlite_row_link);
+}
+
+/* Those that records from the number on can be verified by. */
+static int read_links_from(struct sqlite_read *read, uint32_t number) {
+	const struct sqlite_value thread = SQL_INT(read->thread_key);
+	if (each(read, WAYPOINT, SQL_VALUES(thread, SQL_INT(number)), sqlite_row_waypoint) < 0) {
+		return -1;
+	}
+	const uint32_t from = read->out->from.number;
+	return from ? each(read, LINKS_BEHIND, SQL_VALUES(thread, SQL_INT(from)), sqlite_row_link) : read_links(read);
 }
 
 /* The thread that the query is about, and its keys. */
-static int read_thread_row(struct read *read, enum data_statement which) {
-	int found = each(read, which, SQL_VALUES(SQL_TEXT(read->query->id), SQL_TEXT(read->query->owner)), add_thread);
+static int read_thread_row(struct sqlite_read *read, enum data_statement which) {
+	int found = each(read, which, SQL_VALUES(SQL_TEXT(read->query->id), SQL_TEXT(read->query->owner)),
+			 sqlite_row_thread);
 	if (found == 0) {
 		return err_set(read->err, ERR_NOT_FOUND, "no such %s",
 			       which == THREAD           ? "thread"
@@ -352,85 +184,196 @@ static int read_thread_row(struct read *read, enum data_statement which) {
 	return found < 0 ? -1 : read_deks(read);
 }
 
-static int add_response_with_records(struct read *read, sqlite3_stmt *statement) {
-	if (add_response(read, statement) != 0) {
-		return -1;
-	}
-	const char *id = read->out->responses[read->out->response_count - 1].id;
-	const struct sqlite_value key[] = {SQL_INT(sqlite3_column_int64(statement, 0)), SQL_TEXT(id)};
-	return each(read, RECORDS_OF_RESPONSE, key, 2, add_record) < 0 ||
-			       each(read, SEGMENTS_OF_RESPONSE, key, 2, add_record) < 0
-		       ? -1
-		       : 0;
+static bool is_running(const struct store_response *row) {
+	return strcmp(row->status, "in_progress") == 0;
 }
 
-static int read_response(struct read *read) {
-	return read_thread_row(read, THREAD_OF_RESPONSE) < 0
-		       ? -1
-		       : each(read, RESPONSE, SQL_VALUES(SQL_TEXT(read->query->id)), add_response_with_records);
+static int read_records(struct sqlite_read *read, const struct sqlite_value *key) {
+	const uint32_t *kinds = read->query->record_kinds;
+	if (!kinds[0]) {
+		return each(read, RECORDS_OF_RESPONSE, key, 2, sqlite_row_record);
+	}
+	return each(read, ITEMS_OF_RESPONSE, SQL_VALUES(key[0], key[1], SQL_INT(kinds[0]), SQL_INT(kinds[1])),
+		    sqlite_row_record);
 }
 
-static int read_context(struct read *read) {
-	if (read_thread_row(read, THREAD_OF_RESPONSE) < 0 || read_links(read) < 0) {
+/* A response and what it has; 1 if it was there. */
+static int read_one(struct sqlite_read *read, enum data_statement which, const struct sqlite_value *values,
+		    size_t count) {
+	int found = each(read, which, values, count, sqlite_row_response);
+	if (found <= 0) {
+		return found;
+	}
+	const struct store_response *row = &read->out->responses[read->out->response_count - 1];
+	const struct sqlite_value key[] = {SQL_INT(read->response_key), SQL_TEXT(row->id)};
+	const size_t before = read->out->record_count;
+	if (read_records(read, key) < 0) {
 		return -1;
 	}
-	return each(read, LINE, SQL_VALUES(SQL_TEXT(read->query->id)), add_response_with_records);
+	read->records += read->out->record_count - before;
+	if (read->out->record_count > before) {
+		const uint32_t number = read->out->records[before].number;
+		read->lowest = read->lowest && read->lowest < number ? read->lowest : number;
+	}
+	if (each(read, SEGMENTS_OF_RESPONSE, key, 2, sqlite_row_record) < 0) {
+		return -1;
+	}
+	return is_running(row) && each(read, CHECKPOINTS_OF_RESPONSE, key, 2, sqlite_row_record) < 0 ? -1 : 1;
 }
 
-static int read_latest(struct read *read) {
-	if (read_thread_row(read, THREAD) < 0 || read_links(read) < 0) {
+static int read_response(struct sqlite_read *read) {
+	if (read_thread_row(read, THREAD_OF_RESPONSE) < 0) {
 		return -1;
 	}
-	return each(read, LINE, SQL_VALUES(SQL_TEXT(last_thread(read)->last_response)), add_response_with_records);
+	const struct sqlite_value key[] = {SQL_TEXT(read->query->id), SQL_INT(read->thread_key)};
+	return read_one(read, RESPONSE_OF_THREAD, key, 2) < 0 || (read->query->links && read_links(read) < 0) ? -1 : 0;
+}
+
+static bool has_enough(const struct sqlite_read *read) {
+	const struct store_query *query = read->query;
+	return (query->enough_bytes && read->bytes >= query->enough_bytes) ||
+	       (query->enough_records && read->records >= query->enough_records);
+}
+
+static void swap_records(struct store_record *records, size_t from, size_t to) {
+	for (; from + 1 < to; from++, to--) {
+		struct store_record swap = records[from];
+		records[from] = records[to - 1];
+		records[to - 1] = swap;
+	}
+}
+
+/* From newest first to oldest first: the responses, and with them their records. */
+static void turn_round(struct store_snapshot *out) {
+	for (size_t i = 0; i < out->response_count / 2; i++) {
+		struct store_response swap = out->responses[i];
+		out->responses[i] = out->responses[out->response_count - 1 - i];
+		out->responses[out->response_count - 1 - i] = swap;
+	}
+	swap_records(out->records, 0, out->record_count);
+	for (size_t from = 0, to; from < out->record_count; from = to) {
+		for (to = from + 1;
+		     to < out->record_count && strcmp(out->records[to].response, out->records[from].response) == 0;) {
+			to++;
+		}
+		swap_records(out->records, from, to);
+	}
+}
+
+/* What stands in front of a context that was cut. */
+static int read_front(struct sqlite_read *read, int64_t before) {
+	const struct sqlite_value thread = SQL_INT(read->thread_key);
+	const uint32_t lowest = read->lowest; /* up to which links are there: the front is not verified by them */
+	if (read_one(read, FIRST_RESPONSE, &thread, 1) < 0) {
+		return -1;
+	}
+	read->lowest = lowest;
+	const struct store_response *first = &read->out->responses[read->out->response_count - 1];
+	if (read->response_key >= before || first->parent[0]) {
+		snapshot_drop_response(read->out);
+	}
+	return 0;
+}
+
+/* From the response back to the first one, or until there is enough. A parent was there before its child: keys fall, so that
+ * not even a circle of parents, which only damage can make, goes on for ever. */
+static int read_line(struct sqlite_read *read, const char *last) {
+	int64_t before = INT64_MAX;
+	char id[ID_SIZE]; /* apart from the rows, which move as they become more */
+	memcpy(id, last, sizeof id);
+	for (size_t turns = 0; id[0] && turns < LINE_TURNS; turns++) {
+		const struct sqlite_value key[] = {SQL_TEXT(id), SQL_INT(read->thread_key)};
+		int found = read_one(read, RESPONSE_OF_THREAD, key, 2);
+		if (found < 0) {
+			return -1;
+		}
+		if (found == 0) {
+			break;
+		}
+		if (read->response_key >= before) {
+			snapshot_drop_response(read->out);
+			break;
+		}
+		before = read->response_key;
+		memcpy(id, read->out->responses[read->out->response_count - 1].parent, sizeof id);
+		if (id[0] && has_enough(read)) {
+			read->out->more = true;
+			break;
+		}
+	}
+	if (read->out->more && read->query->enough_bytes && read_front(read, before) < 0) {
+		return -1;
+	}
+	turn_round(read->out);
+	/* Without a record, nothing but the end of the chain can be verified. */
+	return read_links_from(read, read->lowest ? read->lowest : UINT32_MAX);
+}
+
+static int read_context(struct sqlite_read *read) {
+	return read_thread_row(read, THREAD_OF_RESPONSE) < 0 ? -1 : read_line(read, read->query->id);
+}
+
+static int read_latest(struct sqlite_read *read) {
+	if (read_thread_row(read, THREAD) < 0) {
+		return -1;
+	}
+	return read_line(read, sqlite_row_last_thread(read)->last_response);
 }
 
 /* The first record of each kind that the query names, of the thread read last. */
-static int read_kinds(struct read *read) {
+static int read_kinds(struct sqlite_read *read) {
 	const int64_t thread = read->thread_key;
 	for (size_t i = 0; i < STORE_QUERY_KINDS; i++) {
 		const uint32_t kind = read->query->record_kinds[i];
-		if (kind && each(read, FIRST_OF_KIND, SQL_VALUES(SQL_INT(thread), SQL_INT(kind)), add_record) < 0) {
+		if (kind &&
+		    each(read, FIRST_OF_KIND, SQL_VALUES(SQL_INT(thread), SQL_INT(kind)), sqlite_row_record) < 0) {
 			return -1;
 		}
 	}
 	return 0;
 }
 
-static int read_responses(struct read *read) {
+static int read_responses(struct sqlite_read *read) {
 	if (read_thread_row(read, THREAD) < 0 || read_links(read) < 0) {
 		return -1;
 	}
-	return each(read, RESPONSES_OF_THREAD, SQL_VALUES(SQL_INT(read->thread_key)), add_response);
+	return each(read, RESPONSES_OF_THREAD, SQL_VALUES(SQL_INT(read->thread_key)), sqlite_row_response);
 }
 
-static int read_chain(struct read *read) {
+static int read_chain(struct sqlite_read *read) {
 	return read_responses(read) < 0 ? -1 : read_kinds(read);
 }
 
-static int read_thread(struct read *read) {
+static int read_thread(struct sqlite_read *read) {
 	if (read_responses(read) < 0) {
 		return -1;
 	}
 	const struct sqlite_value key = SQL_INT(read->thread_key);
-	return each(read, RECORDS_OF_THREAD, &key, 1, add_record) < 0
-		       ? -1
-		       : each(read, SEGMENTS_OF_THREAD, &key, 1, add_record);
+	bool runs = false;
+	for (size_t i = 0; i < read->out->response_count && !runs; i++) {
+		runs = is_running(&read->out->responses[i]);
+	}
+	if (each(read, RECORDS_OF_THREAD, &key, 1, sqlite_row_record) < 0 ||
+	    each(read, SEGMENTS_OF_THREAD, &key, 1, sqlite_row_record) < 0) {
+		return -1;
+	}
+	return runs && each(read, CHECKPOINTS_OF_THREAD, &key, 1, sqlite_row_record) < 0 ? -1 : 0;
 }
 
-static int take_place(struct read *read, sqlite3_stmt *statement) {
+static int take_place(struct sqlite_read *read, sqlite3_stmt *statement) {
 	read->thread_key = sqlite3_column_int64(statement, 0); /* here: its time */
 	return 0;
 }
 
-static int add_thread_with_kinds(struct read *read, sqlite3_stmt *statement) {
+static int add_thread_with_kinds(struct sqlite_read *read, sqlite3_stmt *statement) {
 	if (read->out->thread_count == read->query->limit) {
 		read->out->more = true;
 		return 0;
 	}
-	return add_thread(read, statement) != 0 || read_deks(read) < 0 ? -1 : read_kinds(read);
+	return sqlite_row_thread(read, statement) != 0 || read_deks(read) < 0 ? -1 : read_kinds(read);
 }
 
-static int read_threads(struct read *read) {
+static int read_threads(struct sqlite_read *read) {
 	const struct store_query *query = read->query;
 	const char *behind = query->id;
 	int64_t behind_ms;
@@ -450,30 +393,30 @@ static int read_threads(struct read *read) {
 		    add_thread_with_kinds);
 }
 
-static int read_item(struct read *read) {
+static int read_item(struct sqlite_read *read) {
 	if (read_thread_row(read, THREAD_OF_ITEM) < 0) {
 		return -1;
 	}
-	return each(read, ITEM, SQL_VALUES(SQL_TEXT(read->query->id), SQL_INT(read->thread_key)), add_record);
+	return each(read, ITEM, SQL_VALUES(SQL_TEXT(read->query->id), SQL_INT(read->thread_key)), sqlite_row_record);
 }
 
-static int read_idempotency(struct read *read) {
+static int read_idempotency(struct sqlite_read *read) {
 	const struct store_query *query = read->query;
 	int found = each(read, IDEMPOTENCY,
 			 SQL_VALUES(SQL_BLOB(query->hash, sizeof query->hash), SQL_INT(query->expired_ms),
 				    SQL_TEXT(query->owner)),
-			 add_idempotency);
+			 sqlite_row_idempotency);
 	return found == 0 ? err_set(read->err, ERR_NOT_FOUND, "no such idempotency key") : found;
 }
 
-static int read_identities(struct read *read) {
-	if (each(read, USERS, NULL, 0, add_user) < 0) {
+static int read_identities(struct sqlite_read *read) {
+	if (each(read, USERS, NULL, 0, sqlite_row_user) < 0) {
 		return -1;
 	}
-	return each(read, CREDENTIALS, NULL, 0, add_credential);
+	return each(read, CREDENTIALS, NULL, 0, sqlite_row_credential);
 }
 
-static int read_kind(struct read *read) {
+static int read_kind(struct sqlite_read *read) {
 	switch (read->query->kind) {
 	case STORE_READ_RESPONSE:
 		return read_response(read);
@@ -501,9 +444,9 @@ static int read_kind(struct read *read) {
 
 struct store_snapshot *sqlite_reader_read(struct sqlite_reader *reader, const struct store_query *query,
 					  struct err *err) {
-	struct read read = {.reader = reader, .query = query, .err = err, .out = snapshot_new()};
+	struct sqlite_read read = {.reader = reader, .query = query, .err = err, .out = snapshot_new()};
 	if (!read.out) {
-		no_memory(&read);
+		sqlite_row_no_memory(&read);
 		return NULL;
 	}
 	/* All statements of one read see the same state. Its start is fixed by the first of them, which looks at rows
@@ -523,28 +466,16 @@ fail:
 	return NULL;
 }
 
-static int found(struct read *read, sqlite3_stmt *statement) {
+static int found(struct sqlite_read *read, sqlite3_stmt *statement) {
 	(void)read;
 	(void)statement;
 	return 0;
 }
 
-static int take_sample(struct read *read, sqlite3_stmt *statement) {
-	struct row row = {.statement = statement};
-	struct store_dek *sample = read->sample;
-	row_text(&row, 0, sample->thread, sizeof sample->thread);
-	row_text(&row, 1, sample->owner, sizeof sample->owner);
-	sample->epoch = row_u32(&row, 2);
-	if (sqlite3_column_bytes(statement, 3) == sizeof sample->wrapped) {
-		memcpy(sample->wrapped, sqlite3_column_blob(statement, 3), sizeof sample->wrapped);
-	}
-	return row_end(&row, read->err, "data key");
-}
-
 int sqlite_reader_is_empty(struct sqlite_reader *reader, struct store_dek *sample, struct err *err) {
-	struct read read = {.reader = reader, .err = err, .sample = sample};
+	struct sqlite_read read = {.reader = reader, .err = err, .sample = sample};
 	struct sqlite_conn *keys = &reader->keys;
-	int deks = each_row(&read, keys, sqlite_conn_bind(keys, ANY_DEK, NULL, 0, err), take_sample);
+	int deks = each_row(&read, keys, sqlite_conn_bind(keys, ANY_DEK, NULL, 0, err), sqlite_row_sample);
 	int credentials = each(&read, HAS_CREDENTIAL, NULL, 0, found);
 	return deks < 0 || credentials < 0 ? -1 : deks + credentials == 0;
 }

@@ -8,12 +8,18 @@
 /* --- connections -------------------------------------------------------------------------------------------------- */
 
 static void close_files(struct sqlite_files *files) {
+	if (files->running) {
+		sqlite_running_forget(files->running);
+	}
 	sqlite_conn_close(&files->keys);
 	sqlite_conn_close(&files->data);
 }
 
 int sqlite_writer_open(struct sqlite_writer *writer, struct err *err) {
 	struct sqlite_files *files = &writer->files;
+	if (!files->running && !(files->running = sqlite_running_new())) {
+		return err_set(err, ERR_MEMORY, "no memory for the store");
+	}
 	if (sqlite_conn_open(&files->data, &sqlite_data_writer, writer->dir, writer->busy_timeout_ms, err) != 0 ||
 	    sqlite_conn_open(&files->keys, &sqlite_keys_writer, writer->dir, writer->busy_timeout_ms, err) != 0) {
 		close_files(files);
@@ -51,6 +57,7 @@ void sqlite_writer_close(struct sqlite_writer *writer) {
 		truncate_wal(writer, &writer->files.data, TRUNCATE_WAIT_MS);
 	}
 	close_files(&writer->files);
+	sqlite_running_free(&writer->files.running);
 }
 
 /* --- transactions ------------------------------------------------------------------------------------------------- */
@@ -75,6 +82,7 @@ static void undo(struct sqlite_conn *conn) {
 }
 
 static void group_undo(struct group *group) {
+	sqlite_running_forget(group->writer->files.running);
 	undo(&group->writer->files.keys);
 	undo(&group->writer->files.data);
 }
@@ -129,10 +137,18 @@ static int on_both(struct sqlite_files *files, bool keys, enum transaction which
 	return run(&files->data, which, err) == 0 && (!keys || run(&files->keys, which, err) == 0) ? 0 : -1;
 }
 
+/* A checkpoint is one statement, which SQLite does whole or not at all. */
+static bool is_checkpoint(const struct store_write *write) {
+	return write->count == 1 && !list_empty(&write->changes[CHANGE_PUT_SEGMENT]);
+}
+
 /* One write within the group's transactions, whole or not at all. -1: the transactions themselves are lost. */
 static int apply_write(struct sqlite_files *files, struct store_write *write) {
 	bool keys = touches_keys(write);
 	struct err *err = &write->op.err;
+	if (is_checkpoint(write)) {
+		return apply_changes(files, write) != 0 && write_is_ill(err) ? -1 : 0;
+	}
 	if (on_both(files, keys, TRANSACTION_SAVEPOINT, err) != 0) {
 		return -1;
 	}
@@ -141,6 +157,7 @@ static int apply_write(struct sqlite_files *files, struct store_write *write) {
 		if (write_is_ill(err)) {
 			return -1;
 		}
+		sqlite_running_forget(files->running);
 		if (on_both(files, keys, TRANSACTION_UNDO_TO, &undone) != 0) {
 			*err = undone;
 			return -1;
@@ -257,10 +274,18 @@ static void checkpoint(struct sqlite_writer *writer, struct sqlite_conn *conn) {
 	conn->wal_pages = 0; /* until the next commit counts anew */
 }
 
+static void purge(struct sqlite_writer *writer) {
+	struct err err = {0};
+	if (sqlite_running_is_crowded(writer->files.running) && sqlite_change_purge(&writer->files, &err) != 0) {
+		log_warn(writer->log, "old checkpoints could not be deleted", LOG_ERR(&err));
+	}
+}
+
 bool sqlite_writer_upkeep(struct sqlite_writer *writer) {
 	if (!writer->files.data.db) {
 		return false;
 	}
+	purge(writer);
 	checkpoint(writer, &writer->files.keys);
 	checkpoint(writer, &writer->files.data);
 	return forget(writer, 0) != 0;

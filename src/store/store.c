@@ -45,6 +45,7 @@ struct core {
 	struct err health;
 	size_t handles;
 	bool empty;
+	unsigned gathering; /* writes wait for their companions */
 	bool stopping;
 };
 
@@ -95,7 +96,7 @@ static size_t writer_take(struct core *core, struct store_write **group, bool re
 	size_t count = 0;
 	size_t bytes = 0;
 	uv_mutex_lock(&core->mutex);
-	while (list_empty(&core->write_lane) && !core->stopping) {
+	while ((list_empty(&core->write_lane) || core->gathering > 0) && !core->stopping) {
 		if (!retry) {
 			uv_cond_wait(&core->write_waits, &core->mutex);
 		} else if (uv_cond_timedwait(&core->write_waits, &core->mutex, RETRY_NS) != 0) {
@@ -293,7 +294,9 @@ static void op_start(struct store *store, struct store_op *op, struct list *lane
 	} else {
 		op->waiting = true;
 		list_append(lane, &op->node);
-		uv_cond_signal(cond);
+		if (!op->write || core->gathering == 0) {
+			uv_cond_signal(cond);
+		}
 		core->empty = core->empty && !brings_keys(op);
 	}
 	uv_mutex_unlock(&core->mutex);
@@ -311,6 +314,21 @@ struct store_op *store_commit(struct store *store, struct store_write **write, s
 	*write = NULL;
 	op_start(store, op, &store->core->write_lane, &store->core->write_waits);
 	return op;
+}
+
+void store_gather(struct store *store) {
+	struct core *core = store->core;
+	uv_mutex_lock(&core->mutex);
+	core->gathering++;
+	uv_mutex_unlock(&core->mutex);
+}
+
+void store_gathered(struct store *store) {
+	struct core *core = store->core;
+	uv_mutex_lock(&core->mutex);
+	core->gathering--;
+	uv_cond_signal(&core->write_waits);
+	uv_mutex_unlock(&core->mutex);
 }
 
 struct store_op *store_read(struct store *store, const struct store_query *query, store_read_fn *done, void *owner) {

@@ -45,6 +45,7 @@ static struct change *add(struct store_write *write, enum change_kind kind) {
 	}
 	change->kind = kind;
 	list_append(&write->changes[kind], &change->node);
+	write->count++;
 	write->bytes += ROW_BYTES;
 	return change;
 }
@@ -125,6 +126,20 @@ int store_delete_record(struct store_write *write, const char *thread, uint32_t 
 	str_copy(change->place.thread, sizeof change->place.thread, str_of(thread));
 	change->place.number = number;
 	return 0;
+}
+
+int store_put_waypoint(struct store_write *write, const char *thread, const struct store_waypoint *waypoint) {
+	struct change *change = add(write, CHANGE_PUT_WAYPOINT);
+	if (!change) {
+		return -1;
+	}
+	str_copy(change->waypoint.thread, sizeof change->waypoint.thread, str_of(thread));
+	change->waypoint.waypoint = *waypoint;
+	return 0;
+}
+
+int store_delete_waypoints(struct store_write *write, const char *thread) {
+	return add_name(write, CHANGE_DELETE_WAYPOINTS, "", thread);
 }
 
 int store_put_segment(struct store_write *write, struct store_record *segment) {

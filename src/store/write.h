@@ -15,12 +15,14 @@ enum change_kind {
 	CHANGE_DELETE_RECORD,
 	CHANGE_DELETE_SEGMENTS,
 	CHANGE_DELETE_IDEMPOTENCY,
+	CHANGE_DELETE_WAYPOINTS,
 	CHANGE_CONSUME_CREDENTIAL,
 	CHANGE_DELETE_CREDENTIAL,
 	CHANGE_PUT_DEK,
 	CHANGE_PUT_THREAD,
 	CHANGE_PUT_RESPONSE,
 	CHANGE_PUT_RECORD,
+	CHANGE_PUT_WAYPOINT,
 	CHANGE_PUT_SEGMENT,
 	CHANGE_PUT_IDEMPOTENCY,
 	CHANGE_PUT_USER,
@@ -44,6 +46,11 @@ struct change_thread {
 	uint32_t expected_last;
 };
 
+struct change_waypoint {
+	char thread[ID_SIZE];
+	struct store_waypoint waypoint;
+};
+
 struct change_idempotency {
 	struct store_idempotency row;
 	int64_t expired_ms;
@@ -60,6 +67,7 @@ struct change {
 		struct store_response response;
 		struct store_record record;
 		struct change_idempotency idempotency;
+		struct change_waypoint waypoint;
 		struct store_user user;
 		struct store_credential credential;
 	};
@@ -68,6 +76,7 @@ struct change {
 struct store_write {
 	struct store_op op;                /* its err is the outcome, set by the driver */
 	struct list changes[CHANGE_KINDS]; /* struct change */
+	size_t count;                      /* of them all */
 	size_t bytes;                      /* roughly what they take on disk */
 	bool puts_keys;
 	bool deletes_keys;

@@ -150,7 +150,9 @@ static inline struct conversation *start(struct fixture *f) {
 
 static inline enum err_code load(struct fixture *f, const char *owner, const char *id) {
 	expect(f);
-	assert_non_null(conversation_load(f->vessel.conversations, owner, id, on_context, &f->answer));
+	assert_non_null(conversation_load(f->vessel.conversations,
+					  &(const struct conversation_wish){.owner = owner, .id = id}, on_context,
+					  &f->answer));
 	vessel_wait(&f->vessel, &f->answer.done);
 	return f->answer.code;
 }

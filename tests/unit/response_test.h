@@ -202,7 +202,11 @@ static inline size_t stored_segments(struct stage *stage) {
 	sqlite3_stmt *statement = NULL;
 	snprintf(path, sizeof path, "%s/sluice.db", stage->vessel.dir);
 	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM segment", -1, &statement, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db,
+					    "SELECT (SELECT count(*) FROM segment) + (SELECT count(*) FROM checkpoint c"
+					    " JOIN response r ON r.key = c.response WHERE r.status = 'in_progress')",
+					    -1, &statement, NULL),
+			 SQLITE_OK);
 	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
 	size_t count = (size_t)sqlite3_column_int64(statement, 0);
 	sqlite3_finalize(statement);

@@ -85,7 +85,9 @@ static const char *summary(struct fixture *f, const char *owner, const char *id)
 
 static enum err_code items(struct fixture *f, const char *owner, const char *id) {
 	expect(f);
-	assert_non_null(conversation_items(f->vessel.conversations, owner, id, on_items, &f->answer));
+	assert_non_null(conversation_items(f->vessel.conversations,
+					   &(const struct conversation_place){.owner = owner, .id = id}, 0, on_items,
+					   &f->answer));
 	vessel_wait(&f->vessel, &f->answer.done);
 	return f->answer.code;
 }
@@ -99,7 +101,9 @@ static enum err_code find(struct fixture *f, const char *owner, const char *item
 
 static enum err_code latest(struct fixture *f, const char *owner, const char *id) {
 	expect(f);
-	assert_non_null(conversation_load_latest(f->vessel.conversations, owner, id, on_context, &f->answer));
+	assert_non_null(conversation_load_latest(f->vessel.conversations,
+						 &(const struct conversation_wish){.owner = owner, .id = id},
+						 on_context, &f->answer));
 	vessel_wait(&f->vessel, &f->answer.done);
 	return f->answer.code;
 }
@@ -609,7 +613,9 @@ static struct conversation_op *start_find(struct fixture *f, const char *id) {
 }
 
 static struct conversation_op *start_latest(struct fixture *f, const char *id) {
-	return conversation_load_latest(f->vessel.conversations, OWNER, id, on_context, &f->answer);
+	return conversation_load_latest(f->vessel.conversations,
+					&(const struct conversation_wish){.owner = OWNER, .id = id}, on_context,
+					&f->answer);
 }
 
 /* Whatever allocation fails, it is told or not started, nothing is half done, and the next try goes well. */

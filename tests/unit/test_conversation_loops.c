@@ -156,8 +156,8 @@ static void name_response(char *id, size_t loop, int turn) {
 /* The conversation as this loop has it open, held. */
 static struct conversation *open_here(struct worker *w, const char *response) {
 	w->answer = (struct answer){0};
-	struct conversation_op *op =
-		conversation_load(w->vessel.conversations, OWNER, response, on_context, &w->answer);
+	struct conversation_op *op = conversation_load(
+		w->vessel.conversations, &(struct conversation_wish){OWNER, response, false}, on_context, &w->answer);
 	assert(op);
 	wait_here(w);
 	assert(w->answer.code == ERR_NONE);
@@ -214,7 +214,8 @@ static void write_turns(void *argument) {
 static size_t turns_behind(struct worker *w, const char *response) {
 	size_t count = 0;
 	w->answer = (struct answer){0};
-	assert_non_null(conversation_load(w->vessel.conversations, OWNER, response, on_context, &w->answer));
+	assert_non_null(conversation_load(w->vessel.conversations, &(struct conversation_wish){OWNER, response, false},
+					  on_context, &w->answer));
 	wait_here(w);
 	assert_int_equal(w->answer.code, ERR_NONE);
 	for (const struct turn *turn = w->answer.turn; turn; turn = turn->parent) {
@@ -432,8 +433,9 @@ static void remember_turns(void *argument) {
 	struct memory memory = {0};
 	while (!atomic_load(&w->scene->over)) {
 		w->answer = (struct answer){0};
-		struct conversation_op *op = conversation_load_latest(w->vessel.conversations, OWNER, w->scene->thread,
-								      on_context, &w->answer);
+		struct conversation_op *op = conversation_load_latest(
+			w->vessel.conversations, &(struct conversation_wish){OWNER, w->scene->thread, false},
+			on_context, &w->answer);
 		assert(op);
 		while (!w->answer.done) {
 			uv_run(&w->loop, UV_RUN_ONCE);

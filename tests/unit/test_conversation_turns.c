@@ -48,7 +48,9 @@ static void others_find_nothing(void **state) {
 	assert_int_equal(load(f, OWNER, "resp_9"), ERR_NOT_FOUND);
 	assert_int_equal(erase(f, "user_b", "resp_1"), ERR_NOT_FOUND);
 	expect(f);
-	conversation_items(f->vessel.conversations, "user_b", conversation_id(c), on_items, &f->answer);
+	conversation_items(f->vessel.conversations,
+			   &(const struct conversation_place){.owner = "user_b", .id = conversation_id(c)}, 0, on_items,
+			   &f->answer);
 	vessel_wait(&f->vessel, &f->answer.done);
 	assert_int_equal(f->answer.code, ERR_NOT_FOUND);
 	expect(f);
@@ -108,7 +110,8 @@ static void a_deleted_turn_leaves_a_sound_conversation(void **state) {
 	assert_int_equal(erase(f, OWNER, "resp_2"), ERR_NONE);
 	assert_int_equal(load(f, OWNER, "resp_4"), ERR_NOT_FOUND);
 	expect(f);
-	conversation_items(f->vessel.conversations, OWNER, id, on_items, &f->answer);
+	conversation_items(f->vessel.conversations, &(const struct conversation_place){.owner = OWNER, .id = id}, 0,
+			   on_items, &f->answer);
 	vessel_wait(&f->vessel, &f->answer.done);
 	assert_string_equal(buf_text(&f->answer.texts), "resp_4 four\nresp_4 re: four\n");
 }
@@ -154,8 +157,9 @@ static void a_cancelled_read_is_never_heard_of(void **state) {
 	write_turn(f, c, "resp_1", "", "one");
 	conversation_release(&c);
 	expect(f);
-	struct conversation_op *op =
-		conversation_load(f->vessel.conversations, OWNER, "resp_1", on_context, &f->answer);
+	struct conversation_op *op = conversation_load(
+		f->vessel.conversations, &(const struct conversation_wish){.owner = OWNER, .id = "resp_1"}, on_context,
+		&f->answer);
 	conversation_cancel(&op);
 	assert_null(op);
 	assert_int_equal(erase(f, OWNER, "resp_9"), ERR_NOT_FOUND);

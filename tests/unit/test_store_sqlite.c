@@ -17,6 +17,13 @@ static bool may_scan(const char *sql, const char *detail) {
 		{"SELECT thread, owner, epoch, wrapped FROM dek LIMIT 1", "SCAN dek"},
 		{"WITH RECURSIVE line", "SCAN line"},
 		{"UPDATE probe", "SCAN probe"},
+		/* what checkpoints have of responses that run: as much as is kept of it lies together */
+		{"SELECT m.number, m.kind, m.created_ms, m.sealed, '', ?2, max(m.key) FROM checkpoint m", "SCAN m"},
+		{"SELECT m.number, m.kind, m.created_ms, m.sealed, '', r.id, max(m.key) FROM checkpoint m", "SCAN m"},
+		{"SELECT 1 FROM checkpoint LIMIT 1", "SCAN checkpoint"},
+		{"DELETE FROM checkpoint", "SCAN checkpoint"},
+		{"DELETE FROM checkpoint", "SCAN response USING INDEX response_in_flight"},
+		{"INSERT OR REPLACE INTO segment", "SCAN c"},
 		/* the partial index of what is in flight, whose every row is wanted */
 		{"UPDATE response SET status = 'incomplete'", "SCAN response USING INDEX response_in_flight"},
 	};
@@ -31,7 +38,8 @@ static bool may_scan(const char *sql, const char *detail) {
 
 /* Sorting is for small rows that a covering index brings in another order, and for a line of ancestors. */
 static bool may_sort(const char *sql) {
-	return strstr(sql, "SELECT number, commitment") || strstr(sql, "WITH RECURSIVE line");
+	return strstr(sql, "SELECT number, commitment") || strstr(sql, "WITH RECURSIVE line") ||
+	       strstr(sql, "FROM checkpoint m");
 }
 
 static size_t check_plan(sqlite3 *db, const char *sql) {

@@ -60,6 +60,7 @@ struct edge {
 	const struct files *files;
 	struct seat *seat;
 	struct place *arriving; /* while libwebsockets adopts a connection: its place */
+	int64_t full_told_us;   /* when it was last said that there is no place; 0: never */
 
 	/* Scratch for events and answers: only between two calls, never across them. */
 	struct buf out;

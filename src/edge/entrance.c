@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "descriptors.h"
 
+#define FULL_LOG_US INT64_C(60000000)
+
 /* An accepted connection on its way to another loop. */
 struct arrival {
 	struct letter letter;
@@ -53,6 +55,18 @@ static int send_over(const struct edge *from, int descriptor, const struct place
 	return 0;
 }
 
+/* Once a minute: a rush must not flood the log as well. */
+static void tell_full(struct edge *edge) {
+	int64_t now = edge_now_us(edge);
+	if (edge->full_told_us && now - edge->full_told_us < FULL_LOG_US) {
+		return;
+	}
+	edge->full_told_us = now;
+	log_warn(edge->deps.log, descriptors_for_clients() < edge->options.max_connections
+					 ? "short of descriptors: connections are refused"
+					 : "as many connections as may be: more are refused");
+}
+
 static void on_connection(void *owner, int descriptor) {
 	struct edge *edge = owner;
 	struct place place = {0};
@@ -61,6 +75,9 @@ static void on_connection(void *owner, int descriptor) {
 		adopt(edge, descriptor, &place);
 	} else if (!placed || send_over(edge, descriptor, &place)) {
 		counter_add(edge->metrics.refused_connections, 1);
+		if (!placed && places_are_full(edge->places)) {
+			tell_full(edge);
+		}
 		places_give_back(edge->places, &place);
 		close(descriptor);
 	}

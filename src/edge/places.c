@@ -161,6 +161,13 @@ int places_take(struct places *places, int descriptor, struct place *place) {
 	return result;
 }
 
+bool places_are_full(struct places *places) {
+	uv_mutex_lock(&places->mutex);
+	bool full = places->count >= places->most;
+	uv_mutex_unlock(&places->mutex);
+	return full;
+}
+
 void places_give_back(struct places *places, struct place *place) {
 	if (!place->seat) {
 		return;

@@ -42,6 +42,8 @@ void places_close(struct places *places, struct seat *seat);
 /* A place for whoever was accepted on this descriptor, on the loop that has the fewest; of those that have as few, on the
  * next in turn. -1: none is left. Else the place is to be given back when the connection is gone. */
 int places_take(struct places *places, int descriptor, struct place *place);
+/* Whether there are as many as there may be. */
+bool places_are_full(struct places *places);
 /* Empties `place`; an empty one is left alone. */
 void places_give_back(struct places *places, struct place *place);
 

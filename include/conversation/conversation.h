@@ -151,6 +151,7 @@ struct conversation_op *conversation_finish_again(struct conversation *conversat
 /* An output item that something came of, with that alone in its parts: put behind what earlier segments have of it. */
 struct conversation_piece {
 	uint32_t index; /* of the output item */
+	bool goes_on;   /* only text of its parts came, and no logprobs: the rest stands in an earlier segment */
 	struct item item;
 };
 /* What came of a running response since its last checkpoint. All borrowed during the call. */

@@ -1,5 +1,5 @@
 /* Segments: what checkpoints keep of a response that runs, and how it is put together again when it never finished. Their
- * text is NUL, how many bytes of JSON follow (decimal), NUL, the pieces, the events; each piece is {"index","item"}. Before
+ * text is NUL, how many bytes of JSON follow (decimal), NUL, the pieces, the events; each piece is {"index","item"}, or {"index","more"} with the new text of each part. Before
  * there were items of several kinds it was the item's id, NUL, how many bytes of text follow, NUL, the text, the events. */
 #include <string.h>
 
@@ -8,6 +8,15 @@
 
 /* --- writing -------------------------------------------------------------------------------------------------------- */
 
+static void write_more(struct json_writer *w, const struct item *item) {
+	jw_key(w, "more");
+	jw_array(w);
+	for (size_t i = 0; i < item->part_count; i++) {
+		jw_str(w, (struct str){item->parts[i].text, item->parts[i].length});
+	}
+	jw_array_end(w);
+}
+
 static void write_pieces(struct buf *out, const struct conversation_segment *segment) {
 	struct json_writer w = json_writer(out);
 	jw_array(&w);
@@ -15,9 +24,13 @@ static void write_pieces(struct buf *out, const struct conversation_segment *seg
 		jw_object(&w);
 		jw_key(&w, "index");
 		jw_int(&w, segment->pieces[i].index);
-		jw_key(&w, "item");
-		jw_raw(&w, STR_NONE);
-		item_write(out, &segment->pieces[i].item);
+		if (segment->pieces[i].goes_on) {
+			write_more(&w, &segment->pieces[i].item);
+		} else {
+			jw_key(&w, "item");
+			jw_raw(&w, STR_NONE);
+			item_write(out, &segment->pieces[i].item);
+		}
 		jw_object_end(&w);
 	}
 	jw_array_end(&w);
@@ -86,8 +99,32 @@ static int add_piece(struct remains *remains, uint64_t index, struct item *item,
 			  : 0;
 }
 
+/* Text of parts that an earlier segment has brought. */
+static int read_more(struct remains *remains, const struct json *piece, struct err *err) {
+	const struct item_list *items = &remains->items;
+	int64_t index = 0;
+	size_t part = 0;
+	if (json_integer(json_get(piece, "index"), &index) || index < 0 || (uint64_t)index >= items->count) {
+		return err_set(err, ERR_CORRUPT, "segment %u goes on with an item that is not there", remains->next);
+	}
+	struct item *item = &items->items[index];
+	for (const struct json *text = json_first(json_get(piece, "more")); text; text = json_next(text), part++) {
+		if (!json_str(text).data || part >= item->part_count) {
+			return err_set(err, ERR_CORRUPT, "segment %u goes on with a part that is not there",
+				       remains->next);
+		}
+		if (part_append(&item->parts[part], json_str(text))) {
+			return no_memory(err);
+		}
+	}
+	return 0;
+}
+
 static int read_piece(struct remains *remains, const struct json *piece, struct err *err) {
 	int64_t index = 0;
+	if (json_get(piece, "more")) {
+		return read_more(remains, piece, err);
+	}
 	struct buf text = BUF_INIT;
 	struct item item = {0};
 	json_print(json_get(piece, "item"), &text);

@@ -65,6 +65,15 @@ static void pieces_free(struct pieces *pieces) {
 	mem_free(pieces->list);
 }
 
+/* What came of an item. */
+#define CAME_TEXT 1u
+#define CAME_END 2u
+#define CAME_MORE 4u /* than text alone */
+
+static uint8_t came(enum event_kind kind) {
+	return kind == EVENT_DELTA ? CAME_TEXT : kind == EVENT_ITEM_DONE ? CAME_MORE | CAME_END : CAME_MORE;
+}
+
 /* Of every item that an event since then is of. */
 static int take_pieces(const struct response *r, struct pieces *pieces) {
 	const struct event_log *events = &r->output.events;
@@ -75,14 +84,15 @@ static int take_pieces(const struct response *r, struct pieces *pieces) {
 	for (uint32_t i = r->kept_events; result == 0 && i < events->count; i++) {
 		const struct event_entry *entry = &events->entries[i];
 		if (!event_is_of_response(entry->kind) && entry->item < count) {
-			touched[entry->item] |= entry->kind == EVENT_ITEM_DONE ? 3 : 1;
+			touched[entry->item] |= came(entry->kind);
 		}
 	}
 	for (uint32_t i = 0; result == 0 && i < count; i++) {
 		struct conversation_piece *piece = &pieces->list[pieces->count];
 		if (touched[i]) {
 			piece->index = i;
-			result = take_piece(r, i, touched[i] & 2, &piece->item);
+			piece->goes_on = touched[i] == CAME_TEXT && !events->side_ends;
+			result = take_piece(r, i, touched[i] & CAME_END, &piece->item);
 			pieces->count += result == 0;
 		}
 	}

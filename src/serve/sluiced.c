@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,10 +44,20 @@ static void complain(void *owner, const char *text) {
 	fprintf(stderr, "sluiced: %s\n", text);
 }
 
+/* The store's thread takes and gives back the same few pages in every transaction: glibc would grow and shrink its heap each
+ * time, which costs a system call, and all threads their address translations. */
+static void keep_heap(void) {
+#ifdef __GLIBC__
+	mallopt(M_TOP_PAD, 256 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+#endif
+}
+
 int main(int argc, char **argv) {
 	struct arguments arguments = {0};
 	struct config config;
 	struct err err = {0};
+	keep_heap();
 	int status = read_arguments(argc, argv, &arguments);
 	if (status >= 0) {
 		return status;

@@ -110,15 +110,12 @@ export function budget(measures) {
 	];
 }
 
-/** Figures of programs that stand alone, by the names that they give them. */
-function turnsRow(turns) {
-	const p99 = turns.p99_ms ?? turns.p99_us / 1000;
-	return [`${n(turns.turns_per_second, 0)}/s, p99 ${n(p99, 1)} ms`, yes(turns.turns_per_second >= 1000 && p99 <= 25), ''];
+function turnsRow({ turns_per_second: rate, commit_p99_us: p99, connections }) {
+	return [`${n(rate, 0)}/s on ${connections} connections, p99 ${ms(p99)}`, yes(rate >= 1000 && p99 <= 25_000), ''];
 }
 
-function startRow(start) {
-	const told = Object.entries(start).filter(([, value]) => typeof value === 'number').map(([name, value]) => `${name.replaceAll('_', ' ')} ${value}`);
-	return [told.join(', '), '', ''];
+function startRow({ gigabytes, stopped, killed }) {
+	return [`${n(stopped.accepted_ms, 0)} ms with ${n(gigabytes, 1)} GB; after a kill ${n(killed.accepted_ms, 0)} ms`, yes(Math.max(stopped.accepted_ms, killed.accepted_ms) <= 50), ''];
 }
 
 /* --- the tables behind the budget --- */

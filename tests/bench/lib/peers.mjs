@@ -76,4 +76,5 @@ export async function startPeers(upstream, names) {
 	return { peers, missing };
 }
 
-export const peerNames = (options) => (!options.peers ? [] : options.smoke ? ['node'] : ['node', 'bun', 'fastapi']);
+/** In the smoke only the one that the tests' packages bring, and only where `smoke` asks for it. */
+export const peerNames = (options, { smoke = [] } = {}) => (!options.peers ? [] : options.smoke ? smoke : ['node', 'bun', 'fastapi']);

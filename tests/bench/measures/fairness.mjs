@@ -69,7 +69,7 @@ async function pair(kind, options, greedyUpstream, upstream) {
 }
 
 export async function fairness(options, say) {
-	const kinds = options.greed ?? (options.smoke ? ['lanes', 'items'] : KINDS);
+	const kinds = options.greed ?? (options.smoke ? ['items'] : KINDS);
 	const unknown = kinds.find((kind) => !KINDS.includes(kind));
 	if (unknown) {
 		throw new Error(`no such greed: ${unknown}; there are ${KINDS.join(', ')}`);

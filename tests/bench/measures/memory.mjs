@@ -13,13 +13,13 @@ const still = {
 const difference = (before, after) => Object.fromEntries(Object.keys(after).map((name) => [name, after[name] - before[name]]));
 
 /** A moment in which the server comes to rest; memory that it returns is returned by then. */
-async function weigh(pid) {
-	await pause(700);
+async function weigh(pid, rest) {
+	await pause(rest);
 	return { ...memoryOf(pid), slabs: socketSlabs() };
 }
 
-async function hold(target, options) {
-	const before = await weigh(target.pid);
+async function hold(target, { rest = 700, ...options }) {
+	const before = await weigh(target.pid, rest);
 	let connected;
 	let streaming;
 	const run = await load(
@@ -27,12 +27,12 @@ async function hold(target, options) {
 		{
 			onMark: async (mark, child) => {
 				if (mark === 'connected') {
-					connected = await weigh(target.pid);
+					connected = await weigh(target.pid, rest);
 					child.stdin.write('\n');
 				} else if (mark === 'streaming') {
 					// Four checkpoints.
 					await pause(options.streams ? 1000 : 0);
-					streaming = await weigh(target.pid);
+					streaming = await weigh(target.pid, rest);
 					child.stdin.write('\n');
 				}
 			},
@@ -43,15 +43,15 @@ async function hold(target, options) {
 
 const each = (grown, count) => Object.fromEntries(Object.entries(grown).map(([name, kib]) => [name, (kib * 1024) / count]));
 
-async function weighRelay(begin, { counts, live, tokens }) {
+async function weighRelay(begin, { counts, live, rest }) {
 	const result = { idle: {} };
 	for (const count of counts) {
 		const upstream = await startUpstream();
 		const target = await begin(upstream);
 		try {
-			await hold(target, { idle: 50 }); // what is made once, at the first connections
-			await pause(500);
-			const { connected } = await hold(target, { idle: count });
+			await hold(target, { idle: 50, rest }); // what is made once, at the first connections
+			await pause(rest);
+			const { connected } = await hold(target, { idle: count, rest });
 			result.idle[count] = each(connected, count);
 		} finally {
 			await target.end();
@@ -61,12 +61,10 @@ async function weighRelay(begin, { counts, live, tokens }) {
 	const upstream = await startUpstream();
 	const target = await begin(upstream);
 	try {
-		await hold(target, { streams: 50, tokens: 5, input: 'bench tokens=5 now=1' });
-		await pause(500);
-		// All tokens but the last at once, so that the text is there and the answer is not over.
-		const input = `bench tokens=${tokens} burst=1 rate=200 now=1`;
-		const begun = await hold(target, { streams: live, tokens: 2, input: 'bench tokens=2 now=1 gap=3600000', ramp: 2000 });
-		result.live = { count: live, begun: each(begun.streaming, live), connected: each(begun.connected, live), input };
+		await hold(target, { rest, streams: 50, tokens: 5, input: 'bench tokens=5 now=1' });
+		await pause(rest);
+		const begun = await hold(target, { rest, streams: live, tokens: 2, input: 'bench tokens=2 now=1 gap=3600000', ramp: live * 2 });
+		result.live = { count: live, begun: each(begun.streaming, live), connected: each(begun.connected, live) };
 	} finally {
 		await target.end();
 		await upstream.end();
@@ -75,7 +73,7 @@ async function weighRelay(begin, { counts, live, tokens }) {
 }
 
 export async function memory(options, say) {
-	const plan = options.smoke ? { counts: [100], live: 50, tokens: 10 } : { counts: [1000, 10000], live: 1000, tokens: 500 };
+	const plan = options.smoke ? { counts: [100], live: 50, rest: 100 } : { counts: [1000, 10000], live: 1000, rest: 700 };
 	const results = { relays: {}, missing: {} };
 	const measure = async (name, begin) => {
 		const result = (results.relays[name] = await weighRelay(begin, plan));

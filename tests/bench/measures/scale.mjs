@@ -28,10 +28,10 @@ const told = (run) => ({
 });
 
 export async function scale(options, say) {
-	const plan = options.smoke ? { all: 200, streams: 50, seconds: 2 } : { all: 10_000, streams: 1000, seconds: 20 };
+	const plan = options.smoke ? { all: 200, streams: 50, seconds: 1 } : { all: 10_000, streams: 1000, seconds: 20 };
 	const upstream = await startUpstream();
 	const sluice = await startSluiced(upstream, { loops: options.loops, settings: { server: { max_connections: plan.all } } });
-	const shape = { streams: plan.streams, idle: plan.all - plan.streams, seconds: plan.seconds, ramp: 2000 };
+	const shape = { streams: plan.streams, idle: plan.all - plan.streams, seconds: plan.seconds, ramp: plan.streams * 2 };
 	try {
 		const alone = told(await inside(sluice, upstream, shape));
 		say(`${alone.connections} connected, ${plan.streams} streaming: ${alone.tokens} of ${alone.expected} tokens, age p50 ${alone.p50_us} p99 ${alone.p99_us} µs, ${alone.cpu_us.toFixed(2)} µs/token`);

@@ -65,7 +65,7 @@ export async function compare(options, say, { plan, ticks = [], peers: wanted = 
 const plan = (options, burst) => (options.smoke ? { streams: 20, rate: 50, burst } : { streams: 200, rate: 50, burst });
 
 /** One token per read. */
-export const tokens = (options, say) => compare(options, say, { plan: plan(options, 1) });
+export const tokens = (options, say) => compare(options, say, { plan: plan(options, 1), peers: peerNames(options, { smoke: ['node'] }) });
 
 /** Four tokens per read, the same number of tokens. */
 export const bursts = (options, say) => compare(options, say, { plan: plan(options, 4), rounds: Math.min(options.rounds, 2) });

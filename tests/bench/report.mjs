@@ -10,11 +10,18 @@ import { BUILD, ROOT } from './lib/programs.mjs';
 const page = path.join(ROOT, 'docs/performance.md');
 const MARKS = ['<!-- results:begin -->', '<!-- results:end -->'];
 
+/** Measures that an earlier run with --only left in the file. */
+function stale(machine, measures) {
+	const others = Object.entries(measures).filter(([, { sluice }]) => sluice && sluice !== machine.sluice);
+	return others.length > 0 ? ['', `Of other versions: ${others.map(([name, { sluice }]) => `${name}, ${sluice}`).join('; ')}.`] : [];
+}
+
 function text({ machine, measures }) {
 	const libraries = Object.entries(machine.libraries).map(([name, version]) => `${name} ${version}`);
 	const peers = [...Object.values(measures.tokens?.versions ?? {}), ...Object.entries(measures.tokens?.missing ?? {}).map(([name, why]) => `${name} left out: ${why}`)];
 	return [
 		`${machine.date}, sluice ${machine.sluice}. ${machine.processors} × ${machine.processor}, ${machine.memory_gib} GiB, ${machine.kernel}; gcc ${machine.compiler}, ${libraries.join(', ')}. Peers: ${peers.join('; ') || 'none'}.`,
+		...stale(machine, measures),
 		'',
 		'| what | must reach | sluice | reached | today\'s peers, same run |',
 		'|---|---|---|---|---|',

@@ -34,7 +34,8 @@ async function main() {
 		const from = performance.now();
 		console.log(`== ${name}: ${MEASURES[name].title}`);
 		try {
-			results.measures[name] = await MEASURES[name].run(options, (line) => console.log(`   ${line}`));
+			const measured = await MEASURES[name].run(options, (line) => console.log(`   ${line}`));
+			results.measures[name] = { ...measured, sluice: results.machine.sluice };
 		} catch (error) {
 			failed++;
 			console.log(`   cannot run: ${error.message}`);

@@ -77,7 +77,8 @@ export async function syscalls(options, say) {
 	const sluice = await startSluiced(upstream, { loops: options.loops });
 	const results = { relays: {} };
 	try {
-		for (const relay of [floor, { ...sluice, name: 'ws' }, { ...sluice, name: 'sse', mode: 'sse' }]) {
+		const ws = { ...sluice, name: 'ws' };
+		for (const relay of options.smoke ? [ws] : [floor, ws, { ...ws, name: 'sse', mode: 'sse' }]) {
 			for (const tracer of TRACERS) {
 				results.relays[relay.name] = await count(relay, upstream, options, tracer);
 				results.tracer = tracer.name;

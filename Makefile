@@ -42,10 +42,13 @@ ARCHIVES := $(foreach l,$(ORDER),$(call archive,$(l)))
 PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluicectl $(BUILD)/sluice-demo-model
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 
+# What fills a store for benchmarks.
+FILL     := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/fill.c))
+
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all help deps run test unit scenario browser lint sanitize tsan fuzz fuzz-programs torture bench bench-faults restarts install clean
+.PHONY: all help deps run test unit scenario browser lint sanitize tsan fuzz fuzz-programs torture bench bench-smoke flame bench-faults restarts install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -115,9 +118,20 @@ torture: all
 	$(Q)tools/install-dependencies test
 	$(Q)BUILD=$(abspath $(BUILD)) tests/torture.js
 
-#: make bench     CPU per token beside a bare epoll relay
-bench: all
-	$(Q)BUILD=$(abspath $(BUILD)) tests/bench/run.cjs
+#: make bench     every row of the budget, beside a bare relay and today's peers; writes docs/performance.md (BENCH: options)
+bench: all $(FILL)
+	$(Q)tools/install-dependencies bench
+	$(Q)BUILD=$(abspath $(BUILD)) tests/bench/run.mjs $(BENCH)
+
+#: make bench-smoke  a minute of it, which shows only that it runs
+bench-smoke: all $(FILL)
+	$(Q)tools/install-dependencies test
+	$(Q)BUILD=$(abspath $(BUILD)) tests/bench/run.mjs --smoke
+
+#: make flame     a flame graph of the server under load, docs/performance/flame.svg
+flame: all
+	$(Q)tools/install-dependencies bench
+	$(Q)BUILD=$(abspath $(BUILD)) tests/bench/flame.mjs docs/performance/flame.svg
 
 #: make bench-faults  what a kill loses, how soon a cancel reaches the model, what a live response weighs
 bench-faults: all
@@ -203,11 +217,12 @@ $(BUILD)/bench/fill: tests/bench/fill.c $(call below,conversation)
 #: make install   DESTDIR and PREFIX are honoured
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/sluice/www $(DESTDIR)$(SYSCONFDIR)/sluice $(DESTDIR)$(UNITDIR) \
-		$(DESTDIR)$(PREFIX)/share/doc/sluice/docs
+		$(DESTDIR)$(PREFIX)/share/doc/sluice/docs/performance
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	cp -R www/. $(DESTDIR)$(PREFIX)/share/sluice/www
 	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/sluice
-	install -m 644 docs/* $(DESTDIR)$(PREFIX)/share/doc/sluice/docs
+	install -m 644 docs/*.* $(DESTDIR)$(PREFIX)/share/doc/sluice/docs
+	install -m 644 docs/performance/* $(DESTDIR)$(PREFIX)/share/doc/sluice/docs/performance
 	for unit in sluiced.service sluiced.socket; do \
 		sed 's|@PREFIX@|$(PREFIX)|g' systemd/$$unit > $(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
 	done

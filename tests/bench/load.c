@@ -1,187 +1,358 @@
-/* The load: STREAMS connections, one streamed answer each, every token checked for order and age.
- *   load raw PORT STREAMS TOKENS PID          the floor: the upstream's own bytes
- *   load ws PORT STREAMS TOKENS PID KEY       sluice: WebSocket, response.create
- *   load sse PORT STREAMS TOKENS PID KEY      sluice or a peer: POST /v1/responses, stream: true
- * Prints one line of JSON: CPU microseconds of process PID per token, and the age of tokens on arrival. */
-#include "bench.h"
+/* The load: connections that stream, connections that only stay, and connections that ask one short turn after the other.
+ * Every token is checked for its place; its age on arrival is kept. See usage() for the options.
+ *
+ * Phases: connect all; begin the streams, spread over --ramp; when each has had a token, measure for --seconds; wait for
+ * every stream's end (--cut: do not). Prints lines of JSON: {"mark":…} when a phase begins, and the result last.
+ * With --hold it waits for a line on standard input after "connected" and after "streaming". */
+#include <getopt.h>
 
-struct client {
-	int fd;
-	bool ready, done;
-	long next; /* token expected */
-	size_t length;
-	char tail[256]; /* the end of the last read: a token may be cut in two */
+#include "client.h"
+#include "sample.h"
+
+enum { WATCHED = 4, MAX_STATUS = 600 };
+
+struct options {
+	struct client_plan plan, asker_plan;
+	long streams, idle, askers, tokens, asker_tokens, seconds, ramp_ms, window, deadline, refusable;
+	bool hold, cut;
+	int pids[WATCHED];
+	const char *names[WATCHED];
+	int watched;
 };
 
-enum mode { RAW, WS, SSE };
+static struct options o = {.plan = {.key = "-", .input = "bench now=0", .sources = 1},
+			   .streams = 200,
+			   .tokens = 500,
+			   .asker_tokens = 5,
+			   .seconds = 5,
+			   .ramp_ms = 200,
+			   .window = 64,
+			   .deadline = 60};
 
-static enum mode mode;
-static long streams, tokens;
-static long finished, received, wrong;
-static int64_t *ages;
+static struct client *clients;
+static long count; /* streams, then askers, then idle ones */
 
-/* CPU time of a process in microseconds, to the nanosecond the scheduler keeps: all threads. */
-static double cpu_us(const char *pid) {
-	char command[128];
-	double total = 0;
-	snprintf(command, sizeof command, "cat /proc/%s/task/*/schedstat", pid);
-	FILE *pipe = popen(command, "r");
-	unsigned long long run, wait, slices;
-	while (pipe && fscanf(pipe, "%llu %llu %llu", &run, &wait, &slices) == 3) {
-		total += (double)run / 1000;
-	}
-	if (pipe) {
-		pclose(pipe);
-	}
-	return total;
+static long opened, streaming, completed, failed, refused, lost, connecting, next_connect;
+static long tokens, measured_tokens, turns;
+static long refusals[MAX_STATUS];
+static bool measuring, asking;
+static struct durations ages, firsts, turn_firsts, opens, refusal_times;
+
+static bool is_stream(const struct client *c) {
+	return c->number < o.streams;
+}
+static bool is_asker(const struct client *c) {
+	return c->number >= o.streams && c->number < o.streams + o.askers;
 }
 
-static void send_text(int fd, const char *text) {
-	if (send(fd, text, strlen(text), MSG_NOSIGNAL) != (ssize_t)strlen(text)) {
-		die("send");
+/* --- what clients report ------------------------------------------------------------------------------------------------ */
+
+static void on_open(struct client *c) {
+	connecting--;
+	opened++;
+	durations_add(&opens, c->open_us - c->connect_us);
+}
+
+static void on_token(struct client *c, int64_t age_us) {
+	tokens++;
+	if (c->next == 1) {
+		durations_add(is_stream(c) ? &firsts : &turn_firsts, c->first_us - c->ask_us);
+		streaming += is_stream(c);
+	}
+	if (measuring && is_stream(c)) {
+		measured_tokens++;
+		durations_add(&ages, age_us);
 	}
 }
 
-static void send_frame(int fd, const char *text) {
-	uint8_t frame[512] = {0x81};
-	size_t length = strlen(text), at = 2;
-	frame[1] = (uint8_t)(0x80 | (length < 126 ? length : 126));
-	if (length >= 126) {
-		frame[at++] = (uint8_t)(length >> 8);
-		frame[at++] = (uint8_t)length;
+static void on_end(struct client *c, enum client_end end) {
+	if (end == CLIENT_REFUSED) {
+		connecting -= o.plan.mode == CLIENT_WS;
+		refused++;
+		refusals[c->status > 0 && c->status < MAX_STATUS ? c->status : 0]++;
+		durations_add(&refusal_times, now_us() - c->connect_us);
+		return;
 	}
-	at += 4; /* a mask of zeros leaves the text as it is */
-	memcpy(frame + at, text, length);
-	if (send(fd, frame, at + length, MSG_NOSIGNAL) != (ssize_t)(at + length)) {
-		die("send");
-	}
-}
-
-static void start(struct client *c, int port, const char *key) {
-	char text[1024];
-	static const char chat[] =
-		"{\"model\":\"bench\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"go\"}]}";
-	static const char create[] = "{\"model\":\"bench\",\"stream\":true,\"input\":\"go\"}";
-	c->fd = connect_to(port);
-	if (mode == WS) {
-		snprintf(
-			text, sizeof text,
-			"GET /v1/responses HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-			"Authorization: Bearer %s\r\n\r\n",
-			port, key);
+	if (end == CLIENT_FAILED) {
+		failed++;
+		lost += is_stream(c) ? o.tokens - c->next : 0;
+		client_close(c);
+	} else if (is_asker(c)) {
+		turns++;
+		if (asking) {
+			client_ask(c, o.asker_tokens);
+		}
 	} else {
-		const char *body = mode == RAW ? chat : create;
-		snprintf(text, sizeof text,
-			 "POST /v1/%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %s\r\n"
-			 "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-			 mode == RAW ? "chat/completions" : "responses", port, key, strlen(body), body);
+		completed++;
 	}
-	send_text(c->fd, text);
 }
 
-/* Reads the tokens "N:MICROSECONDS " out of whatever framing they came in. A done event repeats all text: what has been
- * counted is not counted again, because its deltas came first. */
-static void scan(struct client *c, char *text, size_t length) {
-	int64_t now = now_us();
-	char *at = text, *end = text + length;
-	while (at < end && c->next < tokens) {
-		char wanted[32];
-		int size = snprintf(wanted, sizeof wanted, "%ld:", c->next);
-		char *found = memmem(at, (size_t)(end - at), wanted, (size_t)size);
-		char *stop = found ? memchr(found, ' ', (size_t)(end - found)) : NULL;
-		if (!stop) {
+/* --- phases --------------------------------------------------------------------------------------------------------------- */
+
+static bool step(int64_t until_us) {
+	struct epoll_event events[256];
+	int got = wait_until(o.plan.epoll, events, 256, until_us);
+	for (int i = 0; i < got; i++) {
+		client_on_ready(events[i].data.ptr);
+	}
+	return now_us() < until_us;
+}
+
+static int64_t after(long ms) {
+	return now_us() + (int64_t)ms * 1000;
+}
+
+static void mark(const char *name) {
+	printf("{\"mark\":\"%s\"}\n", name);
+	fflush(stdout);
+}
+
+static void hold(const char *name) {
+	mark(name);
+	if (!o.hold) {
+		return;
+	}
+	fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+	int both = epoll_create1(EPOLL_CLOEXEC);
+	epoll_ctl(both, EPOLL_CTL_ADD, STDIN_FILENO, &event);
+	for (char line[64]; read(STDIN_FILENO, line, sizeof line) < 0 && errno == EAGAIN;) {
+		step(after(20));
+	}
+	close(both);
+}
+
+static void connect_all(void) {
+	int64_t until = after(o.deadline * 1000);
+	while (opened + refused + failed < count && now_us() < until) {
+		while (connecting < o.window && next_connect < count) {
+			struct client *c = &clients[next_connect];
+			connecting++;
+			client_connect(c, is_asker(c) || next_connect >= o.streams ? &o.asker_plan : &o.plan,
+				       (int)next_connect);
+			next_connect++;
+		}
+		step(after(100));
+	}
+}
+
+static void begin_streams(void) {
+	int64_t begun = now_us(), until = after(o.deadline * 1000 + o.ramp_ms);
+	long asked = 0;
+	while (streaming + failed + refused < o.streams && now_us() < until) {
+		int64_t now = now_us(), due = begun;
+		for (; asked < o.streams; asked++) {
+			due = begun + (int64_t)o.ramp_ms * 1000 * asked / o.streams;
+			if (due > now) {
+				break;
+			}
+			struct client *c = &clients[asked];
+			if (o.plan.mode == CLIENT_WS && c->state == CLIENT_OPEN) {
+				client_ask(c, o.tokens);
+			} else if (o.plan.mode != CLIENT_WS) {
+				c->tokens = o.tokens;
+				client_connect(c, &o.plan, (int)asked);
+			}
+		}
+		step(asked < o.streams ? due : after(100));
+	}
+}
+
+static void begin_askers(void) {
+	asking = true;
+	for (long i = o.streams; i < o.streams + o.askers; i++) {
+		if (clients[i].state == CLIENT_OPEN) {
+			client_ask(&clients[i], o.asker_tokens);
+		}
+	}
+}
+
+static void run_until(int64_t until) {
+	while (step(until)) {
+	}
+}
+
+struct use {
+	struct cpu of[WATCHED];
+	double self;
+};
+
+static struct use used(void) {
+	struct use use = {.self = cpu_of_self()};
+	for (int i = 0; i < o.watched; i++) {
+		use.of[i] = cpu_of(o.pids[i]);
+	}
+	return use;
+}
+
+static void print_result(const struct use *before, const struct use *end, double seconds, const struct use *begin) {
+	printf("{\"result\":true,\"streams\":%ld,\"idle\":%ld,\"tokens\":%ld,\"expected\":%ld,\"lost\":%ld,\"completed\":%ld,"
+	       "\"failed\":%ld,\"refused\":%ld,\"opened\":%ld,\"turns\":%ld,\"measured\":%ld,\"seconds\":%.3f,",
+	       o.streams, o.idle, tokens, o.streams * o.tokens, lost, completed, failed, refused, opened, turns,
+	       measured_tokens, seconds);
+	durations_print("age", &ages);
+	printf(",");
+	durations_print("first", &firsts);
+	printf(",");
+	durations_print("turn_first", &turn_firsts);
+	printf(",");
+	durations_print("open", &opens);
+	printf(",");
+	durations_print("refusal", &refusal_times);
+	printf(",\"statuses\":{");
+	for (int i = 0, some = 0; i < MAX_STATUS; i++) {
+		if (refusals[i]) {
+			printf("%s\"%d\":%ld", some++ ? "," : "", i, refusals[i]);
+		}
+	}
+	printf("},\"cpu\":{\"load\":{\"us\":%.0f}", end->self - before->self);
+	for (int i = 0; i < o.watched; i++) {
+		printf(",");
+		cpu_print(o.names[i], &before->of[i], &end->of[i]);
+	}
+	struct use whole = used();
+	printf("},\"whole_cpu\":{\"load\":{\"us\":%.0f}", whole.self - begin->self);
+	for (int i = 0; i < o.watched; i++) {
+		printf(",");
+		cpu_print(o.names[i], &begin->of[i], &whole.of[i]);
+	}
+	printf("}}\n");
+}
+
+/* --- options -------------------------------------------------------------------------------------------------------------- */
+
+static void usage(void) {
+	fprintf(stderr,
+		"usage: load --mode raw|ws|sse --port PORT [--key KEY] [--input TEXT] [--unstored]\n"
+		"            [--streams N --tokens N --seconds N] [--ramp MS] [--cut]\n"
+		"            [--askers N --asker-tokens N --asker-input TEXT] [--idle N] [--sources N] [--window N]\n"
+		"            [--deadline S] [--hold] [--watch NAME=PID]... [--refusable]\n");
+	exit(2);
+}
+
+static void add_watched(char *text) {
+	char *equals = strchr(text, '=');
+	if (!equals || o.watched == WATCHED) {
+		usage();
+	}
+	*equals = '\0';
+	o.names[o.watched] = text;
+	o.pids[o.watched++] = atoi(equals + 1);
+}
+
+static enum client_mode mode_of(const char *name) {
+	if (strcmp(name, "raw") == 0) {
+		return CLIENT_RAW;
+	}
+	return strcmp(name, "ws") == 0 ? CLIENT_WS : CLIENT_SSE;
+}
+
+static void read_options(int argc, char **argv) {
+	static const struct option long_options[] = {
+		{"mode", 1, 0, 'm'},        {"port", 1, 0, 'p'},      {"key", 1, 0, 'k'},
+		{"input", 1, 0, 'i'},       {"unstored", 0, 0, 'u'},  {"streams", 1, 0, 's'},
+		{"tokens", 1, 0, 't'},      {"seconds", 1, 0, 'S'},   {"ramp", 1, 0, 'r'},
+		{"cut", 0, 0, 'c'},         {"askers", 1, 0, 'a'},    {"asker-tokens", 1, 0, 'A'},
+		{"idle", 1, 0, 'I'},        {"sources", 1, 0, 'o'},   {"window", 1, 0, 'w'},
+		{"deadline", 1, 0, 'd'},    {"hold", 0, 0, 'h'},      {"watch", 1, 0, 'W'},
+		{"asker-input", 1, 0, 'j'}, {"refusable", 0, 0, 'R'}, {0, 0, 0, 0}};
+	struct {
+		int option;
+		long *value;
+	} const figures[] = {{'s', &o.streams}, {'t', &o.tokens}, {'S', &o.seconds},
+			     {'r', &o.ramp_ms}, {'a', &o.askers}, {'A', &o.asker_tokens},
+			     {'I', &o.idle},    {'w', &o.window}, {'d', &o.deadline}};
+	for (int option; (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
+		for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+			if (figures[i].option == option) {
+				*figures[i].value = atol(optarg);
+			}
+		}
+		switch (option) {
+		case 'm':
+			o.plan.mode = mode_of(optarg);
+			break;
+		case 'p':
+			o.plan.port = atoi(optarg);
+			break;
+		case 'k':
+			o.plan.key = optarg;
+			break;
+		case 'i':
+			o.plan.input = optarg;
+			break;
+		case 'j':
+			o.asker_plan.input = optarg;
+			break;
+		case 'u':
+			o.plan.unstored = true;
+			break;
+		case 'o':
+			o.plan.sources = atoi(optarg);
+			break;
+		case 'c':
+			o.cut = true;
+			break;
+		case 'h':
+			o.hold = true;
+			break;
+		case 'R':
+			o.refusable = true;
+			break;
+		case 'W':
+			add_watched(optarg);
+			break;
+		case '?':
+			usage();
+			break;
+		default:
 			break;
 		}
-		if (found == text || (found[-1] != '"' && found[-1] != ' ')) {
-			at = found + 1;
-			continue;
-		}
-		int64_t age = now - atoll(found + size);
-		ages[received++] = age;
-		c->next++;
-		at = stop;
 	}
-	size_t rest = (size_t)(end - at);
-	c->length = rest < sizeof c->tail ? rest : sizeof c->tail;
-	memmove(c->tail, end - c->length, c->length);
-	if (c->next == tokens && !c->done) {
-		bool over = mode == RAW ? memmem(text, length, "[DONE]", 6) != NULL
-					: memmem(text, length, "response.completed", 18) != NULL;
-		c->done = over;
-		finished += over;
+	if (o.plan.port == 0) {
+		usage();
 	}
-}
-
-static void on_readable(struct client *c) {
-	static char bytes[1 << 20];
-	memcpy(bytes, c->tail, c->length);
-	ssize_t got = recv(c->fd, bytes + c->length, sizeof bytes - c->length - 1, 0);
-	if (got <= 0) {
-		if (got == 0 || errno != EAGAIN) {
-			if (!c->done) {
-				wrong++;
-				finished++;
-				c->done = true;
-			}
-			close(c->fd);
-		}
-		return;
-	}
-	size_t length = c->length + (size_t)got;
-	bytes[length] = '\0';
-	if (mode == WS && !c->ready) {
-		if (strstr(bytes, "\r\n\r\n")) {
-			if (strncmp(bytes, "HTTP/1.1 101", 12) != 0) {
-				fprintf(stderr, "load: %.200s\n", bytes);
-				exit(1);
-			}
-			c->ready = true;
-			send_frame(c->fd, "{\"type\":\"response.create\",\"model\":\"bench\",\"input\":\"go\"}");
-		}
-		return;
-	}
-	scan(c, bytes, length);
-}
-
-static int compare(const void *a, const void *b) {
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-	return x < y ? -1 : x > y;
-}
-
-static long percentile(double share) {
-	return received ? (long)ages[(long)((double)(received - 1) * share)] : -1;
+	o.plan.epoll = epoll_create1(EPOLL_CLOEXEC);
+	o.plan.on_open = on_open;
+	o.plan.on_token = on_token;
+	o.plan.on_end = on_end;
+	const char *input = o.asker_plan.input ? o.asker_plan.input : o.plan.input;
+	o.asker_plan = o.plan;
+	o.asker_plan.input = input;
 }
 
 int main(int argc, char **argv) {
-	if (argc < 6) {
-		fprintf(stderr, "usage: load raw|ws|sse PORT STREAMS TOKENS PID [KEY]\n");
-		return 2;
+	read_options(argc, argv);
+	exact_timers();
+	count = o.streams + o.askers + o.idle;
+	clients = need(calloc((size_t)count + 1, sizeof *clients));
+	struct use begin = used();
+	if (o.plan.mode == CLIENT_WS) {
+		connect_all();
 	}
-	mode = strcmp(argv[1], "raw") == 0 ? RAW : strcmp(argv[1], "ws") == 0 ? WS : SSE;
-	int port = atoi(argv[2]), epoll = epoll_create1(EPOLL_CLOEXEC);
-	streams = atol(argv[3]);
-	tokens = atol(argv[4]);
-	ages = calloc((size_t)(streams * tokens), sizeof *ages);
-	struct client *clients = calloc((size_t)streams, sizeof *clients);
-	double before = cpu_us(argv[5]);
-	int64_t begun = now_us();
-	for (long i = 0; i < streams; i++) {
-		start(&clients[i], port, argc > 6 ? argv[6] : "-");
-		watch(epoll, clients[i].fd, &clients[i]);
+	hold("connected");
+	begin_streams();
+	begin_askers();
+	hold("streaming");
+	run_until(after(o.streams > 0 ? 500 : 0));
+	mark("measure");
+	struct use before = used();
+	int64_t from = now_us();
+	measuring = true;
+	run_until(after(o.seconds * 1000));
+	measuring = asking = false;
+	double seconds = (double)(now_us() - from) / 1e6;
+	struct use end = used();
+	mark("measured");
+	int64_t until = after(o.deadline * 1000);
+	while (!o.cut && completed + failed + (o.plan.mode == CLIENT_WS ? 0 : refused) < o.streams &&
+	       now_us() < until) {
+		step(after(100));
 	}
-	while (finished < streams && now_us() - begun < 120 * INT64_C(1000000)) {
-		struct epoll_event events[256];
-		int count = epoll_wait(epoll, events, 256, 1000);
-		for (int i = 0; i < count; i++) {
-			on_readable(events[i].data.ptr);
-		}
+	print_result(&before, &end, seconds, &begin);
+	if (client_complaint[0]) {
+		fprintf(stderr, "load: %s\n", client_complaint);
 	}
-	double cpu = cpu_us(argv[5]) - before;
-	qsort(ages, (size_t)received, sizeof *ages, compare);
-	printf("{\"tokens\":%ld,\"expected\":%ld,\"failed\":%ld,\"cpu_us_per_token\":%.2f,\"p50_us\":%ld,\"p99_us\":%ld,"
-	       "\"seconds\":%.1f}\n",
-	       received, streams * tokens, wrong + (streams - finished), cpu / (double)(received ? received : 1),
-	       percentile(0.5), percentile(0.99), (double)(now_us() - begun) / 1e6);
-	return received == streams * tokens && finished == streams && wrong == 0 ? 0 : 1;
+	bool whole = o.cut ? failed == 0 : completed == o.streams && failed == 0;
+	return whole && (o.refusable || refused == 0) ? 0 : 1;
 }

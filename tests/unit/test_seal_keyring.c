@@ -389,10 +389,17 @@ static void a_key_given_back_is_wiped(void **state) {
 
 #define THREADS 4
 
+struct sharing {
+	struct seal_keyring *keyring;
+	pthread_barrier_t start;
+};
+
 static void *take_and_give(void *argument) {
-	const struct seal_keyring *keyring = argument;
+	struct sharing *sharing = argument;
+	const struct seal_keyring *keyring = sharing->keyring;
 	struct seal_dek *deks[64] = {0};
-	for (size_t i = 0; i < 20000; i++) {
+	pthread_barrier_wait(&sharing->start);
+	for (size_t i = 0; i < 100000; i++) {
 		struct seal_dek **dek = &deks[i * 31 % COUNT(deks)];
 		seal_dek_free(dek);
 		*dek = seal_dek_new(keyring);
@@ -405,15 +412,17 @@ static void *take_and_give(void *argument) {
 
 static void threads_share_the_pages(void **state) {
 	(void)state;
-	struct seal_keyring *keyring = keyring_of(0x11);
+	struct sharing sharing = {.keyring = keyring_of(0x11)};
 	pthread_t threads[THREADS];
+	assert_int_equal(pthread_barrier_init(&sharing.start, NULL, THREADS), 0);
 	for (size_t i = 0; i < THREADS; i++) {
-		assert_int_equal(pthread_create(&threads[i], NULL, take_and_give, keyring), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, take_and_give, &sharing), 0);
 	}
 	for (size_t i = 0; i < THREADS; i++) {
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 	}
-	seal_keyring_free(&keyring); /* asserts that every key came back */
+	pthread_barrier_destroy(&sharing.start);
+	seal_keyring_free(&sharing.keyring); /* asserts that every key came back */
 }
 
 static void the_process_leaves_no_core(void **state) {

@@ -31,7 +31,7 @@ int seal_key_file_make(const char *path, struct err *err);
  * read, unless `credential` is set (systemd already guards that folder). ERR_NOT_FOUND when it is missing, ERR_DENIED,
  * ERR_INVALID. The caller frees. */
 struct seal_keyring *seal_keyring_open(const char *path, bool credential, struct err *err);
-void seal_keyring_free(struct seal_keyring **keyring);
+void seal_keyring_free(struct seal_keyring **keyring); /* no DEK of it is left */
 
 /* First 8 bytes of BLAKE2b(KEK, "sluice/kek-id/v1"): names the key without telling it. */
 void seal_keyring_id(const struct seal_keyring *keyring, uint8_t id[static SEAL_KEY_ID_SIZE]);
@@ -45,10 +45,10 @@ struct seal_dek_binding {
 	uint32_t epoch;
 };
 
-/* A new random DEK, in pages of its own between guard pages (about 16 KiB of addresses, 8 KiB of memory): kept out of
- * dumps, and out of swap as far as RLIMIT_MEMLOCK reaches. NULL when guarded memory is out. */
-struct seal_dek *seal_dek_new(void);
-void seal_dek_free(struct seal_dek **dek);
+/* A new random DEK, in a guarded page that it shares with other DEKs of the keyring: kept out of dumps, and out of swap as
+ * far as RLIMIT_MEMLOCK reaches. It ends before the keyring does. NULL when guarded memory is out. */
+struct seal_dek *seal_dek_new(const struct seal_keyring *keyring);
+void seal_dek_free(struct seal_dek **dek); /* wipes it */
 /* SECURITY.md "wrapped DEK, 116": 'K' ver alg 0, kek_id, nonce, commitment, ciphertext, tag. */
 int seal_dek_wrap(const struct seal_keyring *keyring, const struct seal_dek *dek,
 		  const struct seal_dek_binding *binding, uint8_t out[static SEAL_WRAPPED_DEK_SIZE], struct err *err);

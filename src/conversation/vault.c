@@ -20,7 +20,7 @@ static void vault_init(struct vault *vault, const char *owner, const char *threa
 int vault_make(struct vault *vault, const struct seal_keyring *keyring, const char *owner, const char *thread,
 	       struct store_dek *row, struct err *err) {
 	vault_init(vault, owner, thread);
-	struct seal_dek *key = seal_dek_new();
+	struct seal_dek *key = seal_dek_new(keyring);
 	if (!key) {
 		return err_set(err, ERR_MEMORY, "no guarded memory for a data key");
 	}

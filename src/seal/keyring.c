@@ -9,6 +9,7 @@
 
 #include "dek.h"
 #include "envelope.h"
+#include "key_pages.h"
 #include "keyfile.h"
 
 /* 'K' ver alg 0, the id of the wrapping key, then the envelope. */
@@ -22,6 +23,7 @@ static const uint8_t WRAP_HEADER[WRAP_HEADER_SIZE] = {'K', ENVELOPE_VERSION, ENV
 struct seal_keyring {
 	uint8_t kek[SEAL_KEY_SIZE]; /* the whole struct lies in guarded memory, read-only once opened */
 	uint8_t id[SEAL_KEY_ID_SIZE];
+	struct key_pages *pages; /* where data keys lie */
 };
 
 int seal_init(struct err *err) {
@@ -44,8 +46,13 @@ struct seal_keyring *seal_keyring_open(const char *path, bool credential, struct
 		err_set(err, ERR_MEMORY, "no guarded memory for the key");
 		return NULL;
 	}
-	if (keyfile_read(path, credential, keyring->kek, err) != 0) {
+	keyring->pages = key_pages_new();
+	if (!keyring->pages) {
+		err_set(err, ERR_MEMORY, "no memory for data keys");
 		goto fail_keyring;
+	}
+	if (keyfile_read(path, credential, keyring->kek, err) != 0) {
+		goto fail_pages;
 	}
 	uint8_t digest[SEAL_SUBKEY_SIZE];
 	seal_subkey(keyring, "sluice/kek-id/v1", digest);
@@ -53,18 +60,24 @@ struct seal_keyring *seal_keyring_open(const char *path, bool credential, struct
 	sodium_memzero(digest, sizeof digest);
 	if (sodium_mprotect_readonly(keyring) != 0) {
 		err_set(err, ERR_IO, "the key's memory could not be protected: %s", strerror(errno));
-		goto fail_keyring;
+		goto fail_pages;
 	}
 	return keyring;
 
+fail_pages:
+	key_pages_free(&keyring->pages);
 fail_keyring:
 	sodium_free(keyring);
 	return NULL;
 }
 
 void seal_keyring_free(struct seal_keyring **keyring) {
-	sodium_free(*keyring); /* wipes */
-	*keyring = NULL;
+	if (*keyring) {
+		struct key_pages *pages = (*keyring)->pages;
+		key_pages_free(&pages);
+		sodium_free(*keyring); /* wipes */
+		*keyring = NULL;
+	}
 }
 
 void seal_keyring_id(const struct seal_keyring *keyring, uint8_t id[static SEAL_KEY_ID_SIZE]) {
@@ -76,8 +89,8 @@ void seal_subkey(const struct seal_keyring *keyring, const char *purpose, uint8_
 			   sizeof keyring->kek);
 }
 
-struct seal_dek *seal_dek_new(void) {
-	struct seal_dek *dek = sodium_malloc(sizeof *dek);
+struct seal_dek *seal_dek_new(const struct seal_keyring *keyring) {
+	struct seal_dek *dek = key_pages_take(keyring->pages);
 	if (dek) {
 		randombytes_buf(dek->key, sizeof dek->key);
 	}
@@ -85,8 +98,10 @@ struct seal_dek *seal_dek_new(void) {
 }
 
 void seal_dek_free(struct seal_dek **dek) {
-	sodium_free(*dek); /* wipes */
-	*dek = NULL;
+	if (*dek) {
+		key_pages_give_back(*dek);
+		*dek = NULL;
+	}
 }
 
 static struct envelope_aad wrap_aad(const uint8_t *wrapped, const struct seal_dek_binding *binding,
@@ -122,7 +137,7 @@ struct seal_dek *seal_dek_unwrap(const struct seal_keyring *keyring, const uint8
 		err_set(err, ERR_NOT_FOUND, "wrapped under another key");
 		return NULL;
 	}
-	struct seal_dek *dek = sodium_malloc(sizeof *dek);
+	struct seal_dek *dek = key_pages_take(keyring->pages);
 	if (!dek) {
 		err_set(err, ERR_MEMORY, "no guarded memory for a data key");
 		return NULL;

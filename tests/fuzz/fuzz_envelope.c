@@ -38,8 +38,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 	close(fd);
 	keyring = seal_keyring_open(path, false, NULL);
 	unlink(path);
-	dek = seal_dek_new();
-	must(keyring && dek);
+	must(keyring != NULL);
+	dek = seal_dek_new(keyring);
+	must(dek != NULL);
 	return 0;
 }
 

@@ -51,6 +51,15 @@ static inline struct seal_keyring *keyring_of(uint8_t byte) {
 	return keyring;
 }
 
+/* For tests to which only the DEK matters: of a keyring that lives as long as the program. */
+static inline struct seal_dek *any_dek(void) {
+	static struct seal_keyring *keyring;
+	if (!keyring) {
+		keyring = keyring_of(0x77);
+	}
+	return seal_dek_new(keyring);
+}
+
 static inline struct seal_dek_binding dek_binding(void) {
 	/* Filled from end to end, so that a field read past its NUL or not at all shows. */
 	struct seal_dek_binding binding;

@@ -1,5 +1,6 @@
 /* Key files, the keyring, and data keys wrapped under it. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -191,8 +192,8 @@ static int unwrap_code(const struct seal_keyring *keyring, const uint8_t *wrappe
 static void a_data_key_comes_back(void **state) {
 	(void)state;
 	struct seal_keyring *keyring = keyring_of(0x11);
-	struct seal_dek *dek = seal_dek_new();
-	struct seal_dek *other = seal_dek_new();
+	struct seal_dek *dek = seal_dek_new(keyring);
+	struct seal_dek *other = seal_dek_new(keyring);
 	const struct seal_dek_binding binding = dek_binding();
 	uint8_t wrapped[SEAL_WRAPPED_DEK_SIZE];
 	uint8_t again[SEAL_WRAPPED_DEK_SIZE];
@@ -218,7 +219,7 @@ static void a_data_key_opens_for_its_binding_only(void **state) {
 	(void)state;
 	struct seal_keyring *keyring = keyring_of(0x11);
 	struct seal_keyring *stranger = keyring_of(0x12);
-	struct seal_dek *dek = seal_dek_new();
+	struct seal_dek *dek = seal_dek_new(keyring);
 	const struct seal_dek_binding right = dek_binding();
 	uint8_t wrapped[SEAL_WRAPPED_DEK_SIZE + 1] = {0};
 	assert_int_equal(seal_dek_wrap(keyring, dek, &right, wrapped, NULL), 0);
@@ -261,11 +262,12 @@ static void a_data_key_opens_for_its_binding_only(void **state) {
 /* In a child of its own: the limit can't be raised again. 0 when keys stop coming as NULL, and not as a crash. */
 static int child_without_memory(void) {
 	struct rlimit limit = {64 << 20, 64 << 20};
+	struct seal_keyring *keyring = keyring_of(0x11);
 	if (setrlimit(RLIMIT_AS, &limit) != 0) {
 		return 2;
 	}
-	for (int i = 0; i < 100000; i++) {
-		if (!seal_dek_new()) {
+	for (int i = 0; i < 1000000; i++) {
+		if (!seal_dek_new(keyring)) {
 			return 0;
 		}
 	}
@@ -288,6 +290,141 @@ static void guarded_memory_that_runs_out_is_an_error(void **state) {
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void shuffle(size_t *order, size_t count) {
+	for (size_t i = count; i > 1; i--) {
+		size_t other = (size_t)random() % i;
+		size_t kept = order[i - 1];
+		order[i - 1] = order[other];
+		order[other] = kept;
+	}
+}
+
+#define MANY 1000 /* keys: some ten pages of them */
+
+static void many_keys_live_side_by_side(void **state) {
+	(void)state;
+	struct seal_keyring *keyring = keyring_of(0x11);
+	const struct seal_dek_binding binding = dek_binding();
+	static struct seal_dek *deks[MANY];
+	static uint8_t wrapped[MANY][SEAL_WRAPPED_DEK_SIZE];
+	static size_t order[MANY];
+	unsigned seed = (unsigned)getpid();
+	print_message("seed %u\n", seed);
+	srandom(seed);
+	for (size_t i = 0; i < MANY; i++) {
+		order[i] = i;
+	}
+	for (int round = 0; round < 4; round++) {
+		for (size_t i = 0; i < MANY; i++) {
+			if (!deks[i]) {
+				deks[i] = seal_dek_new(keyring);
+				assert_non_null(deks[i]);
+				assert_int_equal(seal_dek_wrap(keyring, deks[i], &binding, wrapped[i], NULL), 0);
+			}
+		}
+		shuffle(order, MANY);
+		for (size_t i = 0; i < MANY / 2; i++) {
+			seal_dek_free(&deks[order[i]]);
+		}
+		/* What stays is what it was. */
+		for (size_t i = MANY / 2; i < MANY; i++) {
+			struct seal_dek *back = seal_dek_unwrap(keyring, wrapped[order[i]], SEAL_WRAPPED_DEK_SIZE,
+								&binding, NULL);
+			assert_non_null(back);
+			assert_same_dek(deks[order[i]], back);
+			seal_dek_free(&back);
+		}
+	}
+	for (size_t i = 0; i < MANY; i++) {
+		seal_dek_free(&deks[i]);
+	}
+	seal_keyring_free(&keyring);
+}
+
+/* How much of this process's memory is locked, in KiB. */
+static long locked_kib(void) {
+	FILE *file = fopen("/proc/self/status", "r");
+	char line[256];
+	long kib = -1;
+	assert_non_null(file);
+	while (kib < 0 && fgets(line, sizeof line, file)) {
+		sscanf(line, "VmLck: %ld kB", &kib);
+	}
+	fclose(file);
+	return kib;
+}
+
+static void keys_share_locked_pages(void **state) {
+	(void)state;
+	struct seal_keyring *keyring = keyring_of(0x11);
+	static struct seal_dek *deks[MANY];
+	long before = locked_kib();
+	for (size_t i = 0; i < MANY; i++) {
+		deks[i] = seal_dek_new(keyring);
+		assert_non_null(deks[i]);
+	}
+	long with = locked_kib() - before;
+	assert_true(with > 0); /* locked they are */
+	assert_true(with < MANY); /* less than a KiB for each */
+	for (size_t i = 0; i < MANY; i++) {
+		seal_dek_free(&deks[i]);
+	}
+	assert_true(locked_kib() - before <= 16); /* one page may stay */
+	seal_keyring_free(&keyring);
+}
+
+static void a_key_given_back_is_wiped(void **state) {
+	(void)state;
+	struct seal_keyring *keyring = keyring_of(0x11);
+	static const uint8_t zeros[SEAL_KEY_SIZE];
+	struct seal_dek *stays = seal_dek_new(keyring); /* keeps the page */
+	struct seal_dek *dek = seal_dek_new(keyring);
+	const uint8_t *bytes = (const uint8_t *)dek;
+	assert_memory_not_equal(bytes, zeros, sizeof zeros);
+	seal_dek_free(&dek);
+	assert_memory_equal(bytes, zeros, sizeof zeros);
+	seal_dek_free(&stays);
+	seal_keyring_free(&keyring);
+}
+
+#define THREADS 4
+
+struct sharing {
+	struct seal_keyring *keyring;
+	pthread_barrier_t start;
+};
+
+static void *take_and_give(void *argument) {
+	struct sharing *sharing = argument;
+	const struct seal_keyring *keyring = sharing->keyring;
+	struct seal_dek *deks[64] = {0};
+	pthread_barrier_wait(&sharing->start);
+	for (size_t i = 0; i < 100000; i++) {
+		struct seal_dek **dek = &deks[i * 31 % COUNT(deks)];
+		seal_dek_free(dek);
+		*dek = seal_dek_new(keyring);
+	}
+	for (size_t i = 0; i < COUNT(deks); i++) {
+		seal_dek_free(&deks[i]);
+	}
+	return NULL;
+}
+
+static void threads_share_the_pages(void **state) {
+	(void)state;
+	struct sharing sharing = {.keyring = keyring_of(0x11)};
+	pthread_t threads[THREADS];
+	assert_int_equal(pthread_barrier_init(&sharing.start, NULL, THREADS), 0);
+	for (size_t i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_create(&threads[i], NULL, take_and_give, &sharing), 0);
+	}
+	for (size_t i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	}
+	pthread_barrier_destroy(&sharing.start);
+	seal_keyring_free(&sharing.keyring); /* asserts that every key came back */
+}
+
 static void the_process_leaves_no_core(void **state) {
 	(void)state;
 	struct rlimit core;
@@ -307,6 +444,10 @@ int main(void) {
 		cmocka_unit_test(subkeys_follow_key_and_purpose),
 		cmocka_unit_test(a_data_key_comes_back),
 		cmocka_unit_test(a_data_key_opens_for_its_binding_only),
+		cmocka_unit_test(many_keys_live_side_by_side),
+		cmocka_unit_test(keys_share_locked_pages),
+		cmocka_unit_test(a_key_given_back_is_wiped),
+		cmocka_unit_test(threads_share_the_pages),
 		cmocka_unit_test(guarded_memory_that_runs_out_is_an_error),
 		cmocka_unit_test(the_process_leaves_no_core),
 	};

@@ -21,7 +21,7 @@ static int open_code(const struct seal_dek *dek, const struct seal_record_bindin
 
 static void text_comes_back(void **state) {
 	(void)state;
-	struct seal_dek *dek = seal_dek_new();
+	struct seal_dek *dek = any_dek();
 	const struct seal_record_binding binding = record_binding();
 	static char text[10000];
 	randombytes_buf(text, sizeof text);
@@ -42,7 +42,7 @@ static void text_comes_back(void **state) {
 
 static void text_that_ends_like_padding_comes_back(void **state) {
 	(void)state;
-	struct seal_dek *dek = seal_dek_new();
+	struct seal_dek *dek = any_dek();
 	const struct seal_record_binding binding = record_binding();
 	const struct str text = STR("\x80\0\0\x80\x80\0\0\0");
 	struct buf sealed = sealed_of(dek, 1, &binding, text);
@@ -56,7 +56,7 @@ static void text_that_ends_like_padding_comes_back(void **state) {
 
 static void sizes_tell_only_their_class(void **state) {
 	(void)state;
-	struct seal_dek *dek = seal_dek_new();
+	struct seal_dek *dek = any_dek();
 	const struct seal_record_binding binding = record_binding();
 	/* Steps of 256 with one byte for the mark; above 4 KiB the sizes of PADMÉ (PURBs paper, algorithm 1): of a
 	 * number with exponent E, the low E - (floor(log2 E) + 1) bits are zero. */
@@ -77,7 +77,7 @@ static void sizes_tell_only_their_class(void **state) {
 
 static void every_text_fits_its_class(void **state) {
 	(void)state;
-	struct seal_dek *dek = seal_dek_new();
+	struct seal_dek *dek = any_dek();
 	const struct seal_record_binding binding = record_binding();
 	static char text[20000];
 	struct buf sealed = BUF_INIT;
@@ -122,7 +122,7 @@ static void dek_bytes(const struct seal_dek *dek, uint8_t key[static 32]) {
 
 static void bytes_are_those_of_the_design(void **state) {
 	(void)state;
-	struct seal_dek *dek = seal_dek_new();
+	struct seal_dek *dek = any_dek();
 	const struct seal_record_binding binding = record_binding();
 	struct buf sealed = sealed_of(dek, 0x01020304, &binding, STR("hello"));
 	const uint8_t *bytes = (const uint8_t *)sealed.data;
@@ -157,7 +157,7 @@ static void bytes_are_those_of_the_design(void **state) {
 /* Seals a padded text of our choice as the design says, to see what the opening side makes of it. */
 static void padding_that_we_never_write_is_refused(void **state) {
 	(void)state;
-	struct seal_dek *dek = seal_dek_new();
+	struct seal_dek *dek = any_dek();
 	const struct seal_record_binding binding = record_binding();
 	const struct {
 		size_t size;    /* of the padded text */
@@ -207,7 +207,7 @@ static void padding_that_we_never_write_is_refused(void **state) {
 
 static void any_other_binding_does_not_open(void **state) {
 	(void)state;
-	struct seal_dek *dek = seal_dek_new();
+	struct seal_dek *dek = any_dek();
 	const struct seal_record_binding right = record_binding();
 	struct buf sealed = sealed_of(dek, 1, &right, STR("hello"));
 	assert_int_equal(open_code(dek, &right, buf_str(&sealed)), ERR_NONE);
@@ -236,7 +236,7 @@ static void any_other_binding_does_not_open(void **state) {
 
 static void what_stands_behind_an_id_does_not_count(void **state) {
 	(void)state;
-	struct seal_dek *dek = seal_dek_new();
+	struct seal_dek *dek = any_dek();
 	const struct seal_record_binding dirty = record_binding();
 	struct seal_record_binding clean = {
 		.number = dirty.number, .kind = dirty.kind, .schema = dirty.schema, .created_ms = dirty.created_ms};
@@ -251,8 +251,8 @@ static void what_stands_behind_an_id_does_not_count(void **state) {
 
 static void another_key_does_not_open(void **state) {
 	(void)state;
-	struct seal_dek *dek = seal_dek_new();
-	struct seal_dek *other = seal_dek_new();
+	struct seal_dek *dek = any_dek();
+	struct seal_dek *other = any_dek();
 	const struct seal_record_binding binding = record_binding();
 	struct buf sealed = sealed_of(dek, 1, &binding, STR("hello"));
 	assert_int_equal(open_code(other, &binding, buf_str(&sealed)), ERR_CORRUPT);
@@ -263,7 +263,7 @@ static void another_key_does_not_open(void **state) {
 
 static void no_byte_may_change(void **state) {
 	(void)state;
-	struct seal_dek *dek = seal_dek_new();
+	struct seal_dek *dek = any_dek();
 	const struct seal_record_binding binding = record_binding();
 	struct buf sealed = sealed_of(dek, 1, &binding, STR("hello"));
 	for (size_t i = 0; i < sealed.length; i++) {
@@ -280,7 +280,7 @@ static void no_byte_may_change(void **state) {
 
 static void no_other_length_opens(void **state) {
 	(void)state;
-	struct seal_dek *dek = seal_dek_new();
+	struct seal_dek *dek = any_dek();
 	const struct seal_record_binding binding = record_binding();
 	struct buf sealed = sealed_of(dek, 1, &binding, STR("hello"));
 	size_t whole = sealed.length;
@@ -299,7 +299,7 @@ static void no_other_length_opens(void **state) {
 
 static void two_seals_of_one_text_differ(void **state) {
 	(void)state;
-	struct seal_dek *dek = seal_dek_new();
+	struct seal_dek *dek = any_dek();
 	const struct seal_record_binding binding = record_binding();
 	struct buf a = sealed_of(dek, 1, &binding, STR("hello"));
 	struct buf b = sealed_of(dek, 1, &binding, STR("hello"));
@@ -314,7 +314,7 @@ static void two_seals_of_one_text_differ(void **state) {
 
 static void header_tells_epoch_and_commitment(void **state) {
 	(void)state;
-	struct seal_dek *dek = seal_dek_new();
+	struct seal_dek *dek = any_dek();
 	const struct seal_record_binding binding = record_binding();
 	struct buf sealed = sealed_of(dek, 0xfedcba98, &binding, STR("hello"));
 	uint8_t commitment[SEAL_COMMITMENT_SIZE];
@@ -342,7 +342,7 @@ static void header_tells_epoch_and_commitment(void **state) {
 
 static void memory_that_runs_out_is_an_error(void **state) {
 	(void)state;
-	struct seal_dek *dek = seal_dek_new();
+	struct seal_dek *dek = any_dek();
 	const struct seal_record_binding binding = record_binding();
 	struct buf sealed = sealed_of(dek, 1, &binding, STR("hello"));
 	struct buf out = BUF_INIT;
@@ -363,7 +363,7 @@ static void memory_that_runs_out_is_an_error(void **state) {
 
 static void a_text_beyond_all_bounds_is_refused(void **state) {
 	(void)state;
-	struct seal_dek *dek = seal_dek_new();
+	struct seal_dek *dek = any_dek();
 	const struct seal_record_binding binding = record_binding();
 	struct buf out = BUF_INIT;
 	struct err err = {0};

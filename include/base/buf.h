@@ -24,6 +24,8 @@ struct buf {
 void buf_free(struct buf *b);                 /* back to BUF_INIT */
 void buf_clear(struct buf *b);                /* length 0, failed off, memory kept */
 bool buf_reserve(struct buf *b, size_t more); /* room for `more` bytes behind length; false sets failed */
+/* The same with little in reserve, for buffers that are many and live long: grows by a quarter, not to twice its size. */
+bool buf_reserve_tight(struct buf *b, size_t more);
 void buf_append(struct buf *b, const void *bytes, size_t length);
 void buf_append_str(struct buf *b, struct str s);
 void buf_append_text(struct buf *b, const char *text); /* NUL-terminated */

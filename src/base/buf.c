@@ -17,13 +17,14 @@ void buf_clear(struct buf *b) {
 	b->failed = false;
 }
 
-static bool grow(struct buf *b, size_t more) {
+/* To `better`, or as far as it takes. */
+static bool grow(struct buf *b, size_t more, size_t better) {
 	if (more > SIZE_MAX / 2 - b->length) {
 		b->failed = true;
 		return false;
 	}
 	size_t needed = b->length + more;
-	size_t capacity = b->capacity > FIRST_CAPACITY / 2 ? b->capacity * 2 : FIRST_CAPACITY;
+	size_t capacity = better > FIRST_CAPACITY ? better : FIRST_CAPACITY;
 	if (capacity < needed) {
 		capacity = needed;
 	}
@@ -41,7 +42,14 @@ bool buf_reserve(struct buf *b, size_t more) {
 	if (b->failed) {
 		return false;
 	}
-	return more <= b->capacity - b->length || grow(b, more);
+	return more <= b->capacity - b->length || grow(b, more, b->capacity * 2);
+}
+
+bool buf_reserve_tight(struct buf *b, size_t more) {
+	if (b->failed) {
+		return false;
+	}
+	return more <= b->capacity - b->length || grow(b, more, b->capacity + b->capacity / 4);
 }
 
 void buf_append(struct buf *b, const void *bytes, size_t length) {

@@ -82,9 +82,9 @@ static int take_pieces(const struct response *r, struct pieces *pieces) {
 	pieces->list = mem_zarray(count + 1, sizeof *pieces->list);
 	int result = touched && pieces->list ? 0 : -1;
 	for (uint32_t i = r->kept_events; result == 0 && i < events->count; i++) {
-		const struct event_entry *entry = &events->entries[i];
-		if (!event_is_of_response(entry->kind) && entry->item < count) {
-			touched[entry->item] |= came(entry->kind);
+		const struct event_entry entry = event_log_at(events, i);
+		if (!event_is_of_response(entry.kind) && entry.item < count) {
+			touched[entry.item] |= came(entry.kind);
 		}
 	}
 	for (uint32_t i = 0; result == 0 && i < count; i++) {

@@ -28,10 +28,10 @@ static void write_item_added(const struct item_list *output, size_t item, const 
 
 static void write_delta(const struct cursor *cursor, const struct completion_stream *stream, struct buf *out) {
 	const struct event_log *events = &cursor->response->output.events;
-	const struct event_entry *entry = &events->entries[cursor->next];
+	const struct event_entry entry = event_log_at(events, cursor->next);
 	const struct item_list *output = response_output(cursor->response);
-	uint32_t call = call_number(output, entry->item);
-	struct event_delta delta = {.part = output->items[entry->item].parts[entry->part].kind,
+	uint32_t call = call_number(output, entry.item);
+	struct event_delta delta = {.part = output->items[entry.item].parts[entry.part].kind,
 				    .text = event_log_delta(events, cursor->next),
 				    .logprobs = event_log_side(events, cursor->next)};
 	char padding[VIEW_PADDING_MAX];
@@ -69,14 +69,14 @@ static void write_end(const struct response *r, const struct completion_stream *
 
 void view_write_chunks(const struct cursor *cursor, struct buf *out) {
 	const struct response *r = cursor->response;
-	const struct event_entry *entry = &r->output.events.entries[cursor->next];
+	const struct event_entry entry = event_log_at(&r->output.events, cursor->next);
 	struct response_view view;
 	view_fill(r, &view);
 	const struct completion_stream stream = {.view = &view,
 						 .includes_usage = cursor->sink->form == CURSOR_CHUNKS_OF_USAGE};
-	switch ((enum event_kind)entry->kind) {
+	switch ((enum event_kind)entry.kind) {
 	case EVENT_ITEM_ADDED:
-		write_item_added(response_output(r), entry->item, &stream, out);
+		write_item_added(response_output(r), entry.item, &stream, out);
 		break;
 	case EVENT_DELTA:
 		write_delta(cursor, &stream, out);

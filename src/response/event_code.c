@@ -24,16 +24,18 @@ void event_log_encode(const struct event_log *log, uint32_t first, struct buf *o
 	if (first == 0) {
 		buf_append_char(out, VERSION);
 	}
+	struct event_entry before = first ? event_log_at(log, first - 1) : (struct event_entry){0};
 	for (uint32_t i = first; i < log->count; i++) {
-		const struct event_entry *entry = &log->entries[i];
-		bool same = i && entry[-1].item == entry->item && entry[-1].part == entry->part;
+		const struct event_entry entry = event_log_at(log, i);
+		bool same = i && before.item == entry.item && before.part == entry.part;
 		struct str side = event_log_side(log, i);
-		buf_append_char(out, (char)(entry->kind | (same ? SAME : 0) | (side.length ? SIDE : 0)));
-		if (!same && !event_is_of_response(entry->kind)) {
-			put_varint(out, entry->item);
-			put_varint(out, entry->part);
+		buf_append_char(out, (char)(entry.kind | (same ? SAME : 0) | (side.length ? SIDE : 0)));
+		if (!same && !event_is_of_response(entry.kind)) {
+			put_varint(out, entry.item);
+			put_varint(out, entry.part);
 		}
-		if (entry->kind == EVENT_DELTA) {
+		before = entry;
+		if (entry.kind == EVENT_DELTA) {
 			put_varint(out, (uint32_t)event_log_delta(log, i).length);
 		}
 		if (side.length) {
@@ -236,8 +238,8 @@ int event_log_decode(struct event_log *log, struct str encoded, const struct ite
 /* Which events of an item or part are there. */
 static bool has_event(const struct event_log *log, enum event_kind kind, size_t item, size_t part) {
 	for (uint32_t i = 0; i < log->count; i++) {
-		const struct event_entry *entry = &log->entries[i];
-		if (entry->kind == kind && entry->item == item && entry->part == part) {
+		const struct event_entry entry = event_log_at(log, i);
+		if (entry.kind == kind && entry.item == item && entry.part == part) {
 			return true;
 		}
 	}

@@ -1,5 +1,5 @@
 /* The append-only log of one response's events, numbered 0, 1, 2, … Text is kept once, in the order of arrival; a delta is
- * only where it ends. Pure. Private to the response layer, the only place that gives out sequence numbers. */
+ * only where it ends: four bytes, for as long as one follows another of the same part. Pure. Private to the response layer, the only place that gives out sequence numbers. */
 #ifndef SLUICE_RESPONSE_EVENT_LOG_H
 #define SLUICE_RESPONSE_EVENT_LOG_H
 
@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "proto/event.h"
 
-/* Where in the text the event stands: a delta is what lies between its predecessor's end and its own. */
+/* An event. Where in the text it stands: a delta is what lies between its predecessor's end and its own. */
 struct event_entry {
 	uint32_t end;
 	uint8_t kind;  /* enum event_kind */
@@ -17,15 +17,24 @@ struct event_entry {
 	uint16_t item; /* output index; 0 for events of the whole response */
 };
 
+/* Events that follow each other and differ in where they end alone: as a rule the deltas of an answer are one run. */
+struct event_run {
+	uint32_t first; /* the number of its first event */
+	uint8_t kind, part;
+	uint16_t item;
+};
+
 struct event_log {
-	struct event_entry *entries;
+	uint32_t *ends; /* of each event, in the text */
 	uint32_t count;
 	uint32_t capacity;
+	struct event_run *runs;
+	uint32_t run_count, run_capacity;
 	uint32_t owed; /* events of the end that are still to come: room for them is kept */
 	struct buf text;
 	/* What few answers have: logprobs of deltas, and annotations. JSON, in the order of arrival. */
 	struct buf side;
-	uint32_t *side_ends; /* of each entry; NULL while there is nothing beside the text */
+	uint32_t *side_ends; /* of each event; NULL while there is nothing beside the text */
 };
 
 #define EVENT_LOG_MAX_ITEMS 1024
@@ -41,6 +50,8 @@ bool event_log_has_pending(const struct event_log *log);
 /* Appends an event; an EVENT_DELTA takes the waiting text and what is beside it, an EVENT_ANNOTATION the latter. -1 when
  * memory is out, which the events that end an item or the response never are once it was begun. */
 int event_log_append(struct event_log *log, enum event_kind kind, uint32_t item, uint32_t part);
+/* Event `sequence`, one of those that there are. */
+struct event_entry event_log_at(const struct event_log *log, uint32_t sequence);
 /* The text between two events' ends: of delta `sequence`. */
 struct str event_log_delta(const struct event_log *log, uint32_t sequence);
 /* What is beside it: a delta's logprobs, an annotation. */

@@ -65,13 +65,15 @@ static int take_log(struct increment *increment, const struct event_log *log) {
 	if (!increment->entries || (log->side_ends && !increment->side_ends)) {
 		return -1;
 	}
-	memcpy(increment->entries, log->entries + first, count * sizeof *increment->entries);
+	for (uint32_t i = 0; i < count; i++) {
+		increment->entries[i] = event_log_at(log, first + i);
+	}
 	if (log->side_ends) {
 		memcpy(increment->side_ends, log->side_ends + first, count * sizeof *increment->side_ends);
 		take_text(&increment->side, &log->side, side_end(log, first), side_end(log, log->count));
 	}
-	take_text(&increment->text, &log->text, first ? log->entries[first - 1].end : 0,
-		  log->count ? log->entries[log->count - 1].end : 0);
+	take_text(&increment->text, &log->text, first ? log->ends[first - 1] : 0,
+		  log->count ? log->ends[log->count - 1] : 0);
 	return increment->text.failed || increment->side.failed ? -1 : 0;
 }
 

@@ -30,7 +30,7 @@ struct conversation_op *settle_write(struct response *r, settle_write_fn *write,
 	struct conversation_op *op = NULL;
 	struct buf encoded = BUF_INIT;
 	event_log_encode(&r->output.events, 0, &encoded);
-	if (r->output.events.entries[r->output.events.count - 1].kind != EVENT_TERMINAL) {
+	if (!event_log_ended(&r->output.events)) {
 		buf_append_char(&encoded, EVENT_TERMINAL);
 	}
 	if (!encoded.failed) {

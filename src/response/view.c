@@ -54,10 +54,10 @@ static const struct part *event_part(const struct response *r, const struct even
 }
 
 const char *view_event_name(const struct response *r, uint32_t sequence) {
-	const struct event_entry *entry = &r->output.events.entries[sequence];
-	const struct part *part = event_part(r, entry);
+	const struct event_entry entry = event_log_at(&r->output.events, sequence);
+	const struct part *part = event_part(r, &entry);
 	const struct event_place place = {.openai_names = r->registry->openai_names};
-	return event_name(entry->kind, r->status, part ? part->kind : PART_OUTPUT_TEXT, &place);
+	return event_name(entry.kind, r->status, part ? part->kind : PART_OUTPUT_TEXT, &place);
 }
 
 /* How long the text of a delta is cannot be told from the length of its event, not even after compression: it is filled up
@@ -103,9 +103,9 @@ static void write_annotation(const struct response *r, const struct event_place 
 /* An event of an item or of one of its parts. */
 static void write_item_event(const struct response *r, const struct event_place *place, const struct item *item,
 			     bool pads, struct buf *out) {
-	const struct event_entry *entry = &r->output.events.entries[place->sequence];
-	const struct part *part = &item->parts[entry->part];
-	switch ((enum event_kind)entry->kind) {
+	const struct event_entry entry = event_log_at(&r->output.events, place->sequence);
+	const struct part *part = &item->parts[entry.part];
+	switch ((enum event_kind)entry.kind) {
 	case EVENT_DELTA:
 		write_text(r, place, part, pads, out);
 		break;
@@ -133,17 +133,17 @@ static void write_item_event(const struct response *r, const struct event_place 
 }
 
 void view_write_event(struct response *r, uint32_t sequence, bool pads, struct buf *out) {
-	const struct event_entry *entry = &r->output.events.entries[sequence];
+	const struct event_entry entry = event_log_at(&r->output.events, sequence);
 	struct response_view view;
-	if (event_is_of_response(entry->kind)) {
+	if (event_is_of_response(entry.kind)) {
 		view_fill(r, &view);
-		event_write_response(out, entry->kind, sequence, &view);
+		event_write_response(out, entry.kind, sequence, &view);
 		return;
 	}
-	const struct item *item = &response_output(r)->items[entry->item];
+	const struct item *item = &response_output(r)->items[entry.item];
 	const struct event_place place = {.sequence = sequence,
-					  .output_index = entry->item,
-					  .content_index = entry->part,
+					  .output_index = entry.item,
+					  .content_index = entry.part,
 					  .item_id = item->id,
 					  .openai_names = r->registry->openai_names};
 	write_item_event(r, &place, item, pads, out);

@@ -95,8 +95,8 @@ static struct seal_dek *take_slot(struct key_page *page) {
 
 struct seal_dek *key_pages_take(struct key_pages *pages) {
 	pthread_mutex_lock(&pages->mutex);
-	struct key_page *page = list_empty(&pages->roomy) ? add_page(pages)
-							  : container_of(pages->roomy.next, struct key_page, link);
+	struct key_page *page =
+		list_empty(&pages->roomy) ? add_page(pages) : container_of(pages->roomy.next, struct key_page, link);
 	struct seal_dek *dek = page ? take_slot(page) : NULL;
 	pthread_mutex_unlock(&pages->mutex);
 	return dek;

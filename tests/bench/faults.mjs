@@ -1,9 +1,12 @@
 #!/usr/bin/env node
 // Three figures: what a kill loses, how soon a cancel reaches the model, what a live response weighs.
 //   tests/bench/faults.mjs [--kills 100] [--cancels 1000] [--responses 1000] [--tokens 1000]
+// Weighed is anonymous memory (Pss_Anon), after as many answers as are weighed have come and gone, so that what is made once is
+// there: once with a WebSocket for each response, once with an SSE stream for each, whose connection is weighed with it.
 // BUILD names the folder of the programs. Loss is told in milliseconds of stream: the model says a token every ten, and each
 // knows when it was said.
 import { readFile } from 'node:fs/promises';
+import http from 'node:http';
 import os from 'node:os';
 import { connect } from '../lib/chat.js';
 import { outputText } from '../lib/check.js';
@@ -148,48 +151,100 @@ async function cancels(rounds) {
 
 async function weigh(server) {
 	const text = await readFile(`/proc/${server.child.pid}/smaps_rollup`, 'utf8');
-	return Number(/^Pss:\s+(\d+)/m.exec(text)[1]);
+	return Number(/^Pss_Anon:\s+(\d+)/m.exec(text)[1]);
 }
 
 const metric = async (server, name) => Number(new RegExp(`^${name} (\\d+)`, 'm').exec(await (await server.fetch('/metrics')).text())[1]);
 
+/** In hundreds: a listening socket's queue is not endless. */
+async function times(number, make) {
+	const made = [];
+	while (made.length < number) {
+		made.push(...(await Promise.all(Array.from({ length: Math.min(100, number - made.length) }, make))));
+	}
+	return made;
+}
+
+const overWebSocket = {
+	name: 'WebSocket',
+	connect: ({ server, key }) => connect(server, { key }),
+	async begin(_, chat) {
+		chat.socket.send(JSON.stringify({ type: 'response.create', input: 'x' }));
+		await chat.type('response.output_text.delta');
+	},
+	drop: (chat) => chat.drop(),
+};
+
+const overSse = {
+	name: 'SSE stream',
+	connect: async () => ({}),
+	begin: ({ server, key }, one) =>
+		new Promise((resolve, reject) => {
+			const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
+			const { port, host } = server;
+			one.request = http.request({ port, host, method: 'POST', path: '/v1/responses', headers, agent: false });
+			one.request.on('error', reject);
+			one.request.on('response', (answer) => answer.on('error', () => {}).on('data', (data) => data.includes('output_text.delta') && resolve()));
+			one.request.end(JSON.stringify({ input: 'x', stream: true }));
+		}),
+	drop: (one) => one.request.destroy(),
+};
+
 async function memory(responses, tokens) {
-	await stage(async ({ upstream, server, key }) => {
-		const exchanges = [];
-		upstream.fallback = async (x) => {
-			exchanges.push(x);
-			await x.say('word ');
-			await x.closed;
-		};
-		const chats = [];
-		while (chats.length < responses) {
-			chats.push(...(await Promise.all(Array.from({ length: Math.min(100, responses - chats.length) }, () => connect(server, { key })))));
-		}
-		const connected = await weigh(server);
-		for (const chat of chats) {
-			chat.socket.send(JSON.stringify({ type: 'response.create', input: 'x' }));
-			await chat.type('response.output_text.delta');
-		}
-		const begun = await weigh(server);
-		// One token of each at a time, so that each is a delta of its own, as from a model.
-		for (let token = 1; token < tokens; token++) {
-			await Promise.all(exchanges.map((x) => x.say('word ')));
-			await eventually(() => metric(server, 'sluice_deltas_total'), (deltas) => deltas >= responses * (token + 1), 60_000);
-		}
-		await pause(1000); // four checkpoints
-		const streamed = await weigh(server);
-		const live = await metric(server, 'sluice_responses_live');
-		const bytes = tokens * 'word '.length;
-		const each = (kib) => `${(kib / responses).toFixed(1)} KiB`;
-		console.log(
-			`memory (PSS), ${live} live responses, each watched over a WebSocket of its own\n` +
-				`  the connections: ${connected} KiB\n` +
-				`  a response that has begun, with its connection to the model: ${each(begun - connected)}\n` +
-				`  its ${tokens} tokens (${bytes} bytes of text, ${tokens} deltas): ${each(streamed - begun)}\n` +
-				`  together: ${each(streamed - connected)}; all ${live}: ${((streamed - connected) / 1024).toFixed(1)} MiB`,
-		);
-		chats.forEach((chat) => chat.drop());
-	});
+	for (const way of [overWebSocket, overSse]) {
+		await stage((all) => memoryOver(way, all, responses, tokens));
+	}
+}
+
+/** As many responses as will be weighed, come and gone. */
+async function warm(way, all, responses) {
+	all.upstream.fallback = async (x) => {
+		await x.say('word ');
+		await x.closed;
+	};
+	const ones = await times(responses, () => way.connect(all));
+	for (const one of ones) {
+		await way.begin(all, one);
+	}
+	ones.forEach((one) => way.drop(one));
+	await eventually(() => metric(all.server, 'sluice_responses_live'), (live) => live === 0, 60_000);
+}
+
+async function memoryOver(way, all, responses, tokens) {
+	const { upstream, server } = all;
+	await warm(way, all, responses);
+	const exchanges = [];
+	upstream.fallback = async (x) => {
+		exchanges.push(x);
+		await x.say('word ');
+		await x.closed;
+	};
+	const empty = await weigh(server);
+	const before = await metric(server, 'sluice_deltas_total');
+	const ones = await times(responses, () => way.connect(all));
+	const connected = await weigh(server);
+	for (const one of ones) {
+		await way.begin(all, one);
+	}
+	const begun = await weigh(server);
+	// One token of each at a time, so that each is a delta of its own, as from a model.
+	for (let token = 1; token < tokens; token++) {
+		await Promise.all(exchanges.map((x) => x.say('word ')));
+		await eventually(() => metric(server, 'sluice_deltas_total'), (deltas) => deltas >= before + responses * (token + 1), 60_000);
+	}
+	await pause(1000); // four checkpoints
+	const streamed = await weigh(server);
+	const live = await metric(server, 'sluice_responses_live');
+	const bytes = tokens * 'word '.length;
+	const each = (kib) => `${(kib / responses).toFixed(1)} KiB`;
+	console.log(
+		`memory (anonymous), ${live} live responses, each watched over a ${way.name} of its own\n` +
+			`  the server before: ${empty} KiB; the connections: ${each(connected - empty)}\n` +
+			`  a response that has begun, with its connection to the model: ${each(begun - connected)}\n` +
+			`  its ${tokens} tokens (${bytes} bytes of text, ${tokens} deltas): ${each(streamed - begun)}\n` +
+			`  together: ${each(streamed - connected)}; without the text: ${each(streamed - connected - (responses * bytes) / 1024)}`,
+	);
+	ones.forEach((one) => way.drop(one));
 }
 
 console.log(`${os.cpus().length} × ${os.cpus()[0].model}`);

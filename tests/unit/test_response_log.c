@@ -60,6 +60,52 @@ static void deltas_are_where_they_were_put(void **state) {
 	event_log_free(&log);
 }
 
+/* Beside a plain list of what was appended: runs of any length, of few places, so that they come back. */
+static void every_event_is_what_was_appended(void **state) {
+	(void)state;
+	static struct event_entry expected[3000];
+	struct event_log log = {0};
+	struct event_entry entry = {0};
+	unsigned seed = (unsigned)time(NULL);
+	print_message("seed %u\n", seed);
+	srand(seed);
+	for (uint32_t i = 0; i < 3000; i++) {
+		if (rand() % 4 == 0) {
+			entry = (struct event_entry){.kind = rand() % 2 ? EVENT_DELTA : EVENT_DONE,
+						     .part = (uint8_t)(rand() % 3),
+						     .item = (uint16_t)(rand() % 3)};
+		}
+		if (entry.kind == EVENT_DELTA) {
+			assert_int_equal(event_log_add_text(&log, STR("word")), 0);
+		}
+		assert_int_equal(event_log_append(&log, entry.kind, entry.item, entry.part), 0);
+		entry.end = (uint32_t)log.text.length;
+		expected[i] = entry;
+		assert_int_equal(event_log_at(&log, i).item, entry.item);
+	}
+	for (uint32_t i = 0; i < 3000; i++) {
+		const struct event_entry at = event_log_at(&log, i);
+		assert_int_equal(at.kind, expected[i].kind);
+		assert_int_equal(at.part, expected[i].part);
+		assert_int_equal(at.item, expected[i].item);
+		assert_int_equal(at.end, expected[i].end);
+	}
+	event_log_free(&log);
+}
+
+static void a_long_log_weighs_little_more_than_its_text(void **state) {
+	(void)state;
+	struct event_log log = {0};
+	fill(&log);
+	while (log.count < 2000) {
+		assert_int_equal(event_log_add_text(&log, STR("word ")), 0);
+		append(&log, EVENT_DELTA);
+	}
+	size_t bytes = log.text.capacity + log.capacity * sizeof *log.ends + log.run_capacity * sizeof *log.runs;
+	assert_true(bytes <= log.text.length * 5 / 4 + log.count * 5 + 200);
+	event_log_free(&log);
+}
+
 static void text_without_its_delta_is_not_shown(void **state) {
 	(void)state;
 	struct event_log log = {0};
@@ -180,11 +226,11 @@ static void begin(struct output *answer) {
 static char *tell(const struct output *answer) {
 	struct buf out = BUF_INIT;
 	for (uint32_t i = 0; i < answer->events.count; i++) {
-		const struct event_entry *entry = &answer->events.entries[i];
+		const struct event_entry entry = event_log_at(&answer->events, i);
 		static const char names[] = "CIap-dpxT@";
 		struct str delta = event_log_delta(&answer->events, i);
-		buf_printf(&out, "%c%u.%u%.*s ", entry->kind == EVENT_PART_DONE ? 'q' : names[entry->kind], entry->item,
-			   entry->part, STR_ARG(delta));
+		buf_printf(&out, "%c%u.%u%.*s ", entry.kind == EVENT_PART_DONE ? 'q' : names[entry.kind], entry.item,
+			   entry.part, STR_ARG(delta));
 	}
 	return buf_take_text(&out);
 }
@@ -267,9 +313,9 @@ static void random_delta(struct output *answer, uint32_t *calls) {
 static void assert_same_events(const struct event_log *a, const struct event_log *b) {
 	assert_int_equal(a->count, b->count);
 	for (uint32_t i = 0; i < a->count; i++) {
-		assert_int_equal(a->entries[i].kind, b->entries[i].kind);
-		assert_int_equal(a->entries[i].item, b->entries[i].item);
-		assert_int_equal(a->entries[i].part, b->entries[i].part);
+		assert_int_equal(event_log_at(a, i).kind, event_log_at(b, i).kind);
+		assert_int_equal(event_log_at(a, i).item, event_log_at(b, i).item);
+		assert_int_equal(event_log_at(a, i).part, event_log_at(b, i).part);
 		assert_true(str_equal(event_log_delta(a, i), event_log_delta(b, i)));
 		assert_true(str_equal(event_log_side(a, i), event_log_side(b, i)));
 	}
@@ -287,8 +333,8 @@ static void check_snapshot(const struct output *answer) {
 	size_t opened = 0;
 	size_t ended = 0;
 	for (uint32_t i = 0; i < closed.count; i++) {
-		opened += closed.entries[i].kind == EVENT_ITEM_ADDED;
-		ended += closed.entries[i].kind == EVENT_ITEM_DONE;
+		opened += event_log_at(&closed, i).kind == EVENT_ITEM_ADDED;
+		ended += event_log_at(&closed, i).kind == EVENT_ITEM_DONE;
 	}
 	assert_int_equal(opened, items.count);
 	assert_int_equal(ended, items.count);
@@ -366,6 +412,8 @@ static void memory_may_run_out_anywhere(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(deltas_are_where_they_were_put),
+		cmocka_unit_test(every_event_is_what_was_appended),
+		cmocka_unit_test(a_long_log_weighs_little_more_than_its_text),
 		cmocka_unit_test(text_without_its_delta_is_not_shown),
 		cmocka_unit_test(a_log_of_one_text_is_read),
 		cmocka_unit_test(a_damaged_log_is_refused),

@@ -328,8 +328,8 @@ static void many_keys_live_side_by_side(void **state) {
 		}
 		/* What stays is what it was. */
 		for (size_t i = MANY / 2; i < MANY; i++) {
-			struct seal_dek *back = seal_dek_unwrap(keyring, wrapped[order[i]], SEAL_WRAPPED_DEK_SIZE,
-								&binding, NULL);
+			struct seal_dek *back =
+				seal_dek_unwrap(keyring, wrapped[order[i]], SEAL_WRAPPED_DEK_SIZE, &binding, NULL);
 			assert_non_null(back);
 			assert_same_dek(deks[order[i]], back);
 			seal_dek_free(&back);
@@ -364,7 +364,7 @@ static void keys_share_locked_pages(void **state) {
 		assert_non_null(deks[i]);
 	}
 	long with = locked_kib() - before;
-	assert_true(with > 0); /* locked they are */
+	assert_true(with > 0);    /* locked they are */
 	assert_true(with < MANY); /* less than a KiB for each */
 	for (size_t i = 0; i < MANY; i++) {
 		seal_dek_free(&deks[i]);

@@ -94,10 +94,10 @@ lint:
 	$(Q)tools/install-dependencies lint
 	$(Q)tools/lint
 
-#: make sanitize  the whole suite under AddressSanitizer and UBSan
+#: make sanitize  the whole suite under AddressSanitizer and UBSan, with two loops
 sanitize:
 	$(Q)tools/install-dependencies test
-	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer' \
+	$(Q)SLUICE_SERVER_LOOPS=2 $(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer' \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' all unit scenario
 
 #: make tsan      the whole suite under ThreadSanitizer, with two loops

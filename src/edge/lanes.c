@@ -438,7 +438,7 @@ struct response *lanes_running(const struct session *session, const char *tag) {
 
 bool lanes_show(const struct session *session, const struct response *response) {
 	list_each(node, after, &session->lanes) {
-		if (lane_of(node)->stream.cursor.response == response) {
+		if (stream_shows(&lane_of(node)->stream, response)) {
 			return true;
 		}
 	}

@@ -1,5 +1,7 @@
 #include "stream.h"
 
+#include <string.h>
+
 #include "frame.h"
 #include "outlet.h"
 
@@ -24,6 +26,11 @@ void stream_open(struct stream *stream, struct session *session, const char *tag
 void stream_close(struct stream *stream) {
 	list_remove(&stream->link);
 	cursor_close(&stream->cursor);
+}
+
+bool stream_shows(const struct stream *stream, const struct response *response) {
+	const struct response *shown = stream->cursor.response;
+	return shown && strcmp(response_id(shown), response_id(response)) == 0;
 }
 
 static bool next_event(struct stream *stream, struct buf *out) {

@@ -34,6 +34,8 @@ extern const struct cursor_sink stream_cursor_sink;
 void stream_open(struct stream *stream, struct session *session, const char *tag, const struct stream_sink *sink);
 /* Lets go. A closed one is left alone. */
 void stream_close(struct stream *stream);
+/* Whether it is open on this response: by id, since one of another loop may be there more than once. */
+bool stream_shows(const struct stream *stream, const struct response *response);
 /* Writes what waits, of all streams, taking turns. For the writable callback. */
 void streams_pump(struct session *session);
 

@@ -105,7 +105,7 @@ static int check_credential(const struct session *session, struct api_error *err
 
 static bool is_followed(const struct subscription *subscription, const struct response *response) {
 	list_each(node, after, &subscription->followed) {
-		if (container_of(node, struct followed, link)->stream.cursor.response == response) {
+		if (stream_shows(&container_of(node, struct followed, link)->stream, response)) {
 			return true;
 		}
 	}

@@ -210,7 +210,7 @@ static int repeat(struct engine *engine, const struct engine_start *start, enum 
 		open_at_start(opening, map_get(registry->live, str_of(home.id)));
 		return 0;
 	}
-	struct response *mirror = replay_from(registry, &home, false, start->log);
+	struct response *mirror = replay_from(registry, &home, 0, false, start->log);
 	if (!mirror) {
 		return api_error_set(error, API_OVERLOADED, NULL, NULL);
 	}

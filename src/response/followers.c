@@ -54,7 +54,7 @@ static void tell(struct registry *registry, const char *conversation, struct res
 /* On this loop itself, or its mirror. The caller releases it. NULL: memory is out, or it has just ended. */
 static struct response *see(struct registry *registry, const struct place *place) {
 	if (place->loop != registry->loop) {
-		return replay_from(registry, place, false, registry->deps->log);
+		return replay_from(registry, place, 0, false, registry->deps->log);
 	}
 	struct response *r = map_get(registry->live, str_of(place->id));
 	if (r) {

@@ -12,7 +12,7 @@ struct response *mirror_find(const struct registry *registry, struct str id) {
 static void detach(struct response *r) {
 	struct mirror_link *link = r->link;
 	r->link = NULL;
-	if (!link->glances) {
+	if (mirror_find(r->registry, str_of(r->id)) == r) {
 		map_remove(r->registry->mirrors, str_of(r->id));
 	}
 	link->mirror = NULL;
@@ -120,8 +120,9 @@ static void on_increment(struct letter *letter) {
 int mirror_open(struct response *r, const struct place *home, bool glances, void (*gone)(struct response *response)) {
 	struct registry *registry = r->registry;
 	struct mirror_link *link = mem_zalloc(sizeof *link);
-	/* Nobody else may find one that stands still. */
-	if (!link || (!glances && map_put(registry->mirrors, str_of(r->id), r))) {
+	/* Nobody else may find one that stands still; of several that go on, the first is the one to be found. */
+	bool listed = !glances && !mirror_find(registry, str_of(r->id));
+	if (!link || (listed && map_put(registry->mirrors, str_of(r->id), r))) {
 		mem_free(link);
 		return -1;
 	}

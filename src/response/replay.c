@@ -99,9 +99,10 @@ static void on_gone(struct response *r) {
 	}
 }
 
-static struct response *find_mirror(const struct registry *registry, const char *owner, const char *id) {
-	struct response *mirror = mirror_find(registry, str_of(id));
-	if (!mirror || strcmp(mirror->owner, owner) != 0) {
+/* One that lags does not know whether there is an event `next`: its home is asked anew. */
+static struct response *find_mirror(const struct registry *registry, const struct place *home, uint32_t next) {
+	struct response *mirror = mirror_find(registry, str_of(home->id));
+	if (!mirror || strcmp(mirror->owner, home->owner) != 0 || (mirror->shown && next > response_shown(mirror))) {
 		return NULL;
 	}
 	response_hold(mirror);
@@ -127,8 +128,9 @@ static struct response *make(struct registry *registry, const char *owner, const
 	return r;
 }
 
-struct response *replay_from(struct registry *registry, const struct place *home, bool glances, const struct log *log) {
-	struct response *r = glances ? NULL : find_mirror(registry, home->owner, home->id);
+struct response *replay_from(struct registry *registry, const struct place *home, uint32_t next, bool glances,
+			     const struct log *log) {
+	struct response *r = glances ? NULL : find_mirror(registry, home, next);
 	if (r) {
 		return r;
 	}
@@ -154,7 +156,7 @@ struct response *replay_find(struct registry *registry, const struct engine_watc
 	bool running;
 	if (directory_find(registry->directory, watch->owner, str_of(id), &home, &running) &&
 	    home.loop != registry->loop && (home.stored || watch->own)) {
-		return replay_from(registry, &home, watch->glances, watch->log);
+		return replay_from(registry, &home, watch->next, watch->glances, watch->log);
 	}
 	return replay_start(registry, watch->owner, id, watch->log);
 }

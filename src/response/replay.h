@@ -10,8 +10,10 @@
 
 /* Of the store. */
 struct response *replay_start(struct registry *registry, const char *owner, const char *id, const struct log *log);
-/* Of the loop where it lives; of the store if it has ended there. `glances`: as it is now, see struct engine_watch. */
-struct response *replay_from(struct registry *registry, const struct place *home, bool glances, const struct log *log);
+/* Of the loop where it lives; of the store if it has ended there. `next`: the event wanted first. `glances`: as it is now, see
+ * struct engine_watch. */
+struct response *replay_from(struct registry *registry, const struct place *home, uint32_t next, bool glances,
+			     const struct log *log);
 /* Of another loop, if it lives there, or else of the store. */
 struct response *replay_find(struct registry *registry, const struct engine_watch *watch, const char *id);
 

@@ -236,6 +236,38 @@ test('a conversation is continued from any loop', async (t) => {
 	await server.stop();
 });
 
+test('an event that was never told is refused to whoever asks for it, also beside one who reads along on the same loop', async (t) => {
+	const { upstream, server, key } = await own(t);
+	const chats = await chatsEverywhere(server, key);
+	const held = gate();
+	upstream.on('read along', reply.pauses('first ', held, 'last'));
+	const turn = chats[0].begin({ input: 'read along' });
+	const { id: response_id } = await turn.created;
+	const told = ({ delta }) => delta === 'first ';
+	const { sequence_number: last } = await chats[0].wait(told, { from: 0 });
+	for (const chat of chats) {
+		const resume = (stream_id, starting_after) =>
+			chat.send({ type: 'sluice:response.resume', response_id, stream_id, ...(starting_after && { starting_after }) });
+		const of = (stream_id, fits) => chat.wait((event) => event.stream_id === stream_id && fits(event), { from: 0 });
+		resume('along');
+		await of('along', told);
+		resume('made-up', last + 100);
+		checkError(await of('made-up', () => true), { status: 400, code: 'invalid_value', param: 'starting_after' });
+		resume('behind', last);
+	}
+	held.open();
+	const { events } = await turn.end;
+	for (const chat of chats) {
+		for (const [lane, from] of Object.entries({ along: 0, behind: last + 1 })) {
+			await chat.wait(({ type, stream_id }) => type === 'response.completed' && stream_id === lane, { from: 0 });
+			const numbers = chat.events.filter(({ stream_id }) => stream_id === lane).map((event) => event.sequence_number);
+			assert.deepEqual(numbers, events.slice(from).map((event) => event.sequence_number), `${lane} on loop ${chat.loop}`);
+		}
+	}
+	await Promise.all(chats.map((chat) => chat.close()));
+	await server.stop();
+});
+
 test('SIGTERM drains all loops: what runs on each is finished, told, and stored', async (t) => {
 	const { upstream, server, key } = await own(t);
 	const chats = await chatsEverywhere(server, key, 2 * LOOPS);

@@ -19,6 +19,7 @@ struct idempotency {
 	bool spent;             /* it ran, and its answer is not kept */
 	char response[ID_SIZE]; /* that runs */
 	unsigned loop;          /* where */
+	bool stored;
 	struct conversation_claim claim;
 	int64_t created_ms;
 };
@@ -37,6 +38,7 @@ void claims_free(struct claims **claims);
 struct claim_first {
 	char response[ID_SIZE];
 	unsigned loop;
+	bool stored;
 };
 /* What the key stands for now. */
 enum claim_state claims_find(struct claims *claims, const struct conversation_claim *claim, int64_t now_ms,

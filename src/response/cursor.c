@@ -38,6 +38,15 @@ void cursor_close(struct cursor *cursor) {
 	response_release(response);
 }
 
+void cursor_let_go(struct cursor *cursor) {
+	struct response *response = cursor->response;
+	if (response) {
+		cursor->response = NULL;
+		list_remove(&cursor->link);
+		response_release(response);
+	}
+}
+
 bool cursor_next(struct cursor *cursor, struct buf *out, const char **name) {
 	struct response *response = cursor->response;
 	if (!response || cursor->next >= response_shown(response)) {

@@ -180,7 +180,9 @@ bool directory_unwatched(struct presence *presence, uint32_t max, struct place *
 		over = owner->unwatched_count > max;
 	}
 	if (over) {
-		copy_place(oldest, container_of(owner->unwatched.next, struct presence, unwatched_link));
+		struct presence *first = container_of(owner->unwatched.next, struct presence, unwatched_link);
+		copy_place(oldest, first);
+		watched(first);
 	}
 	unlock(directory);
 	return over;
@@ -365,7 +367,14 @@ static void unlist(struct directory *directory, struct presence *presence) {
 	presence->directory = NULL;
 }
 
-void directory_leave(struct presence *presence, bool owed) {
+void directory_owe(struct directory *directory, struct presence *presence) {
+	lock(directory);
+	presence->owed = true;
+	directory->owed++;
+	unlock(directory);
+}
+
+void directory_leave(struct presence *presence, bool stays) {
 	struct directory *directory = presence->directory;
 	if (!directory) {
 		return;
@@ -377,22 +386,20 @@ void directory_leave(struct presence *presence, bool owed) {
 		watched(presence);
 		leave_conversation(directory, presence);
 		leave_owner(directory, presence);
-		directory->owed += owed;
 	}
-	if (!owed) {
+	if (!stays) {
 		unlist(directory, presence);
 	}
 	unlock(directory);
 }
 
-void directory_settle(struct presence *presence) {
-	struct directory *directory = presence->directory;
-	if (!directory) {
-		return;
-	}
+void directory_settle(struct directory *directory, struct presence *presence) {
 	lock(directory);
-	if (!presence->running) {
+	if (presence->owed) {
+		presence->owed = false;
 		directory->owed--;
+	}
+	if (presence->directory && !presence->running) {
 		unlist(directory, presence);
 	}
 	unlock(directory);

@@ -202,7 +202,7 @@ static int repeat(struct engine *engine, const struct engine_start *start, enum 
 		idempotency_refuse(state, error);
 		return -1;
 	}
-	struct place home = {.loop = first->loop};
+	struct place home = {.loop = first->loop, .stored = first->stored};
 	memcpy(home.id, first->response, sizeof home.id);
 	str_copy_cut(home.owner, sizeof home.owner, str_of(start->owner));
 	counter_add(registry->metrics.repeated, 1);
@@ -210,7 +210,7 @@ static int repeat(struct engine *engine, const struct engine_start *start, enum 
 		open_at_start(opening, map_get(registry->live, str_of(home.id)));
 		return 0;
 	}
-	struct response *mirror = replay_from(registry, &home, 0, false, start->log);
+	struct response *mirror = replay_from(registry, &home, start->log);
 	if (!mirror) {
 		return api_error_set(error, API_OVERLOADED, NULL, NULL);
 	}
@@ -386,9 +386,9 @@ int engine_cancel(struct engine *engine, const char *owner, struct str id) {
 	return 0;
 }
 
-/* The model was not asked yet, and won't be. False: it was, or this is no response that runs. */
+/* The model was not asked yet, and won't be. False: it was. */
 static bool stop_early(struct response *response, enum response_status status, const char *reason) {
-	if (response->state >= STATE_CONNECTING || response->state == STATE_READING) {
+	if (response->state >= STATE_CONNECTING) {
 		return false;
 	}
 	response->stopped = true;
@@ -397,9 +397,17 @@ static bool stop_early(struct response *response, enum response_status status, c
 	return true;
 }
 
-void response_steer(struct response *response) {
+/* What is only read here is stopped where it runs, if it does. */
+static void ask_home(const struct response *response,
+		     void (*run)(struct registry *there, const struct errand *errand)) {
 	if (response->link) {
-		ask_there(response->registry, mirror_home(response), steer_there);
+		ask_there(response->registry, mirror_home(response), run);
+	}
+}
+
+void response_steer(struct response *response) {
+	if (response->replayed) {
+		ask_home(response, steer_there);
 		return;
 	}
 	if (response->stopped || response->output.call_count > 0) {
@@ -412,8 +420,8 @@ void response_steer(struct response *response) {
 
 void response_cancel(struct response *response) {
 	const struct clock *clock = response->deps->clock;
-	if (response->link) {
-		ask_there(response->registry, mirror_home(response), cancel_there);
+	if (response->replayed) {
+		ask_home(response, cancel_there);
 		return;
 	}
 	if (stop_early(response, RESPONSE_CANCELLED, "cancelled")) {

@@ -3,11 +3,7 @@
 #include "base/mem.h"
 
 static void drop(struct letter *letter) {
-	struct errand *errand = container_of(letter, struct errand, letter);
-	if (errand->settle) {
-		errand->settle(errand->with);
-	}
-	mem_free(errand);
+	mem_free(container_of(letter, struct errand, letter));
 }
 
 static void deliver(struct letter *letter) {

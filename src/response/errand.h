@@ -10,12 +10,10 @@ struct errand {
 	unsigned to;        /* loop */
 	struct place place; /* of the response that it is about */
 	char conversation[ID_SIZE];
-	void *with; /* whatever else it is about */
 	void (*run)(struct registry *there, const struct errand *errand);
-	void (*settle)(void *with); /* after it was run, or could not be; NULL: nothing is to be done */
 };
 
-/* Sends a copy. -1 when memory is out: then `settle` is not called. */
+/* Sends a copy; if that loop has gone, nothing happens. -1 when memory is out. */
 int errand_send(const struct errand *errand);
 
 #endif

@@ -54,7 +54,7 @@ static void tell(struct registry *registry, const char *conversation, struct res
 /* On this loop itself, or its mirror. The caller releases it. NULL: memory is out, or it has just ended. */
 static struct response *see(struct registry *registry, const struct place *place) {
 	if (place->loop != registry->loop) {
-		return replay_from(registry, place, 0, false, registry->deps->log);
+		return replay_from(registry, place, registry->deps->log);
 	}
 	struct response *r = map_get(registry->live, str_of(place->id));
 	if (r) {
@@ -74,8 +74,10 @@ static void hear(struct registry *registry, const struct errand *errand) {
 }
 
 static void announce(const struct response *r, unsigned loop) {
-	struct errand errand = {
-		.directory = r->registry->directory, .to = loop, .place.loop = r->registry->loop, .run = hear};
+	struct errand errand = {.directory = r->registry->directory,
+				.to = loop,
+				.place = {.loop = r->registry->loop, .stored = true},
+				.run = hear};
 	memcpy(errand.place.id, r->id, sizeof errand.place.id);
 	memcpy(errand.place.owner, r->owner, sizeof errand.place.owner);
 	memcpy(errand.conversation, r->conversation_id, sizeof errand.conversation);

@@ -18,7 +18,5 @@ enum claim_state idempotency_take(struct response *response, const struct conver
 void idempotency_settle(struct response *response, bool spent);
 /* What to answer when a key is not free, and the same request does not run. */
 void idempotency_refuse(enum claim_state state, struct api_error *error);
-/* Moves its cursors to a replay of the response of this id. -1 when memory is out. */
-int idempotency_hand_over(struct response *response, const char *id);
 
 #endif

@@ -9,6 +9,7 @@ enum increment_kind {
 	INCREMENT_EVENTS,
 	INCREMENT_REFUSED, /* it never began: `error` says why */
 	INCREMENT_GONE,    /* it is not on this loop any more: the store has it, or nobody */
+	INCREMENT_JOINED,  /* its idempotency key stands for an earlier one: `joined` */
 };
 
 struct increment_item {
@@ -50,6 +51,7 @@ struct increment {
 	bool ends; /* it has an end */
 	struct increment_end end;
 	struct api_error error;
+	char joined[ID_SIZE];
 };
 
 void increment_free(struct increment *increment);

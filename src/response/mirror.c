@@ -2,8 +2,6 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "errand.h"
-#include "mirror_link.h"
 
 struct response *mirror_find(const struct registry *registry, struct str id) {
 	return map_get(registry->mirrors, id);
@@ -12,39 +10,19 @@ struct response *mirror_find(const struct registry *registry, struct str id) {
 static void detach(struct response *r) {
 	struct mirror_link *link = r->link;
 	r->link = NULL;
-	if (mirror_find(r->registry, str_of(r->id)) == r) {
+	if (link->kind == MIRROR_SHARED) {
 		map_remove(r->registry->mirrors, str_of(r->id));
 	}
 	link->mirror = NULL;
 	mirror_link_release(link);
 }
 
-static void leave_home(struct registry *home, const struct errand *errand) {
-	home->mirror_home->leave(errand->with);
-}
-
-static void release(void *link) {
-	mirror_link_release(link);
-}
-
 /* Nobody watches it here any more. */
 static void leave(struct response *r) {
-	struct mirror_link *link = r->link;
-	if (!link) {
-		return;
+	if (r->link) {
+		mirror_link_leave(r->link, r->registry->mirror_home->leave);
+		detach(r);
 	}
-	const struct errand errand = {.directory = link->directory,
-				      .to = link->home.loop,
-				      .place = link->home,
-				      .with = link,
-				      .run = leave_home,
-				      .settle = release};
-	mirror_link_hold(link);
-	if (errand_send(&errand)) {
-		/* Its home goes on reading for nobody, to its end. */
-		mirror_link_release(link);
-	}
-	detach(r);
 }
 
 static void refuse(struct response *r, const struct api_error *error) {
@@ -76,13 +54,25 @@ static void take_events(struct response *r, struct increment *increment) {
 	}
 	move_on(r, ends);
 	r->shown = true;
-	if (ends || r->link->glances) {
+	if (ends || r->link->kind == MIRROR_GLANCE) {
 		detach(r);
 	}
 	if (first) {
 		response_place_cursors(r);
 	}
 	response_notify(r);
+}
+
+/* In mid-stream its home goes with its engine. */
+static void take_loss(struct response *r, mirror_gone_fn *gone, const char *joined) {
+	struct api_error error;
+	detach(r);
+	if (r->state == STATE_READING) {
+		gone(r, joined);
+	} else {
+		api_error_set(&error, API_DRAINING, NULL, NULL);
+		refuse(r, &error);
+	}
 }
 
 static void take(struct response *r, struct mirror_link *link) {
@@ -96,8 +86,10 @@ static void take(struct response *r, struct mirror_link *link) {
 		refuse(r, &error);
 		break;
 	case INCREMENT_GONE:
-		detach(r);
-		link->gone(r);
+		take_loss(r, link->gone, NULL);
+		break;
+	case INCREMENT_JOINED:
+		take_loss(r, link->gone, link->increment.joined);
 		break;
 	}
 }
@@ -110,31 +102,30 @@ static void on_increment(struct letter *letter) {
 		take(r, link);
 		increment_free(&link->increment);
 		if (r->link) {
-			mirror_link_post(link, link->home.loop, r->registry->mirror_home->taken);
+			mirror_link_ask(link, r->registry->mirror_home->taken);
 		}
 		response_release(r);
 	}
 	mirror_link_release(link);
 }
 
-int mirror_open(struct response *r, const struct place *home, bool glances, void (*gone)(struct response *response)) {
+int mirror_open(struct response *r, const struct place *home, enum mirror_kind kind, mirror_gone_fn *gone) {
 	struct registry *registry = r->registry;
 	struct mirror_link *link = mem_zalloc(sizeof *link);
-	/* Nobody else may find one that stands still; of several that go on, the first is the one to be found. */
-	bool listed = !glances && !mirror_find(registry, str_of(r->id));
-	if (!link || (listed && map_put(registry->mirrors, str_of(r->id), r))) {
+	/* Nobody else may find one that stands still, or that is ahead of the shared one. */
+	if (!link || (kind == MIRROR_SHARED && map_put(registry->mirrors, str_of(r->id), r))) {
 		mem_free(link);
 		return -1;
 	}
 	atomic_init(&link->references, 1); /* the mirror's */
 	link->directory = registry->directory;
 	link->home = *home;
-	link->glances = glances;
+	link->kind = kind;
 	link->away = registry->loop;
 	link->mirror = r;
 	link->gone = gone;
-	r->link = link;
 	link->take = on_increment;
+	r->link = link;
 	r->let_go = leave;
 	mirror_link_ask(link, registry->mirror_home->open);
 	return 0;

@@ -6,7 +6,7 @@
 
 /* What a registry's `mirror_home` points to. */
 extern const struct mirror_home mirror_home_side;
-/* This loop's responses are read for others no more. */
+/* This loop's responses are read for others no more, who hear so. */
 void mirror_home_close(struct registry *registry);
 
 #endif

@@ -6,28 +6,33 @@
 
 #include "increment.h"
 
-struct mirror_link;
-
 /* What letters ask of the home; called there. */
 struct mirror_home {
-	void (*open)(struct letter *letter);     /* somebody wants it */
-	void (*taken)(struct letter *letter);    /* the increment was taken */
-	void (*leave)(struct mirror_link *link); /* nobody wants it any more */
+	void (*open)(struct letter *letter);  /* somebody wants it */
+	void (*taken)(struct letter *letter); /* the increment was taken */
+	void (*leave)(struct letter *letter); /* nobody wants it any more; `leaving` */
 };
 
-/* Three may hold it: the mirror's side, the home's side, and the letter while it is under way. */
+enum mirror_kind {
+	MIRROR_SHARED, /* all readers of one loop share it */
+	MIRROR_ALONE,  /* begun for one who may know more than the shared one */
+	MIRROR_GLANCE, /* one increment, and it is over */
+};
+
+/* Four may hold it: the mirror's side, the home's side, and each of its letters while that is under way. */
 struct mirror_link {
 	atomic_uint references;
 	struct directory *directory;
 	struct place home;
 	unsigned away; /* the mirror's loop */
-	bool glances;  /* one increment, and it is over */
+	enum mirror_kind kind;
 	/* On the mirror's loop: an increment has come. */
 	void (*take)(struct letter *letter);
 
 	/* the mirror's side */
 	struct response *mirror; /* NULL: nobody watches there any more */
-	void (*gone)(struct response *response);
+	void (*gone)(struct response *response, const char *joined);
+	struct letter leaving; /* sent once at most */
 
 	/* the home's side */
 	struct list link; /* of its registry */
@@ -41,9 +46,11 @@ struct mirror_link {
 
 void mirror_link_hold(struct mirror_link *link);
 void mirror_link_release(struct mirror_link *link);
-/* Sends the letter, which takes a reference with it. If that loop has gone, the reference does. */
-void mirror_link_post(struct mirror_link *link, unsigned loop, void (*deliver)(struct letter *letter));
-/* The first one, to the home. If that has gone, so has what ran there: the mirror's side hears so. */
+/* Sends the letter to the mirror's side, with a reference. If that loop has gone, the reference does. */
+void mirror_link_carry(struct mirror_link *link);
+/* Sends it home. If that loop has gone, so has what ran there: the letter comes back and says so. */
 void mirror_link_ask(struct mirror_link *link, void (*deliver)(struct letter *letter));
+/* Sends the other one home, which needs no answer and no memory. */
+void mirror_link_leave(struct mirror_link *link, void (*deliver)(struct letter *letter));
 
 #endif

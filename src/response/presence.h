@@ -26,6 +26,7 @@ struct presence {
 	unsigned loop;
 	bool stored;
 	bool running;
+	bool owed; /* its end, to the store */
 	bool shown; /* that it began is durable */
 	bool unwatched;
 	struct directory_conversation *conversation;
@@ -64,11 +65,12 @@ void directory_load(struct directory *directory, const char *owner, struct direc
 
 /* It runs, on this loop. -1 when memory is out. */
 int directory_enter(struct directory *directory, struct presence *presence, unsigned loop, bool stored);
-/* It runs no more. `owed`: it is kept until its end is stored, and found until directory_settle. One that is in no directory
- * is left alone. */
-void directory_leave(struct presence *presence, bool owed);
-/* What was owed is stored, or given up. */
-void directory_settle(struct presence *presence);
+/* It is kept until its end is stored. */
+void directory_owe(struct directory *directory, struct presence *presence);
+/* It runs no more. `stays`: it is found all the same, until directory_settle. One that is in no directory is left alone. */
+void directory_leave(struct presence *presence, bool stays);
+/* What was owed is stored, or given up. One that owes nothing is left alone. */
+void directory_settle(struct directory *directory, struct presence *presence);
 
 /* Where a response of this owner is. False: on no loop. */
 bool directory_find(struct directory *directory, const char *owner, struct str id, struct place *place, bool *running);
@@ -91,7 +93,7 @@ void directory_unfollow(struct directory *directory, const char *conversation, u
 
 /* --- those that nobody watches -------------------------------------------------------------------------------------- */
 
-/* Nobody watches it. True: its owner has more such than `max`; the oldest is in `oldest`. */
+/* Nobody watches it. True: its owner has more such than `max`; the oldest is in `oldest`, to be stopped, and counts no more. */
 bool directory_unwatched(struct presence *presence, uint32_t max, struct place *oldest);
 /* Somebody does, or it does not matter any more. */
 void directory_watched(struct presence *presence);

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "failure.h"
 #include "mirror.h"
+#include "settle.h"
 
 static int take_items(struct response *r, struct stored_response *stored) {
 	r->turn = turn_new(NULL, r->id, &stored->input, &stored->output);
@@ -62,6 +63,10 @@ static void refuse(struct response *r, const struct err *err) {
 		/* It has ended, or the repeat had joined it; so its end could not be written. */
 		api_error_set(&error, API_IDEMPOTENCY_SPENT, "idempotency_key",
 			      "The first request with this idempotency key was answered; its end could not be stored.");
+	} else if (r->repeated && err->code == ERR_NOT_FOUND) {
+		/* Not stored, or refused, or deleted: what the key stands for now is told when it is asked again. */
+		api_error_set(&error, API_OVERLOADED, NULL,
+			      "The first request with this idempotency key has just ended. Try again.");
 	} else {
 		failure_of_response(err, &error);
 	}
@@ -91,18 +96,16 @@ static int read_stored(struct response *r) {
 	return r->loading ? 0 : -1;
 }
 
-/* It ended before its loop was asked. */
-static void on_gone(struct response *r) {
-	if (read_stored(r)) {
+static void on_gone(struct response *r, const char *joined) {
+	if (joined ? replay_hand_over(r, joined) : read_stored(r)) {
 		const struct err no_memory = {.code = ERR_MEMORY};
 		refuse(r, &no_memory);
 	}
 }
 
-/* One that lags does not know whether there is an event `next`: its home is asked anew. */
-static struct response *find_mirror(const struct registry *registry, const struct place *home, uint32_t next) {
-	struct response *mirror = mirror_find(registry, str_of(home->id));
-	if (!mirror || strcmp(mirror->owner, home->owner) != 0 || (mirror->shown && next > response_shown(mirror))) {
+static struct response *find_mirror(const struct registry *registry, const char *owner, const char *id) {
+	struct response *mirror = mirror_find(registry, str_of(id));
+	if (!mirror || strcmp(mirror->owner, owner) != 0) {
 		return NULL;
 	}
 	response_hold(mirror);
@@ -128,18 +131,23 @@ static struct response *make(struct registry *registry, const char *owner, const
 	return r;
 }
 
-struct response *replay_from(struct registry *registry, const struct place *home, uint32_t next, bool glances,
-			     const struct log *log) {
-	struct response *r = glances ? NULL : find_mirror(registry, home, next);
-	if (r) {
-		return r;
+static struct response *open_mirror(struct registry *registry, const struct place *home, enum mirror_kind kind,
+				    const struct log *log) {
+	struct response *r = make(registry, home->owner, home->id, log);
+	if (!r) {
+		return NULL;
 	}
-	r = make(registry, home->owner, home->id, log);
-	if (r && mirror_open(r, home, glances, on_gone)) {
+	r->settings.store = home->stored;
+	if (mirror_open(r, home, kind, on_gone)) {
 		response_release(r);
 		return NULL;
 	}
 	return r;
+}
+
+struct response *replay_from(struct registry *registry, const struct place *home, const struct log *log) {
+	struct response *r = find_mirror(registry, home->owner, home->id);
+	return r ? r : open_mirror(registry, home, MIRROR_SHARED, log);
 }
 
 struct response *replay_start(struct registry *registry, const char *owner, const char *id, const struct log *log) {
@@ -151,12 +159,47 @@ struct response *replay_start(struct registry *registry, const char *owner, cons
 	return r;
 }
 
+/* The number that is wanted may have been seen at its home: the shared mirror can't tell that it was made up. */
+static bool is_ahead(const struct registry *registry, const struct engine_watch *watch, const char *id) {
+	const struct response *mirror = mirror_find(registry, str_of(id));
+	return mirror && watch->next > response_shown(mirror);
+}
+
 struct response *replay_find(struct registry *registry, const struct engine_watch *watch, const char *id) {
 	struct place home;
 	bool running;
-	if (directory_find(registry->directory, watch->owner, str_of(id), &home, &running) &&
-	    home.loop != registry->loop && (home.stored || watch->own)) {
-		return replay_from(registry, &home, watch->next, watch->glances, watch->log);
+	if (!directory_find(registry->directory, watch->owner, str_of(id), &home, &running) ||
+	    home.loop == registry->loop || !(home.stored || watch->own)) {
+		return replay_start(registry, watch->owner, id, watch->log);
 	}
-	return replay_start(registry, watch->owner, id, watch->log);
+	if (watch->glances || is_ahead(registry, watch, id)) {
+		return open_mirror(registry, &home, watch->glances ? MIRROR_GLANCE : MIRROR_ALONE, watch->log);
+	}
+	return replay_from(registry, &home, watch->log);
+}
+
+int replay_hand_over(struct response *r, const char *id) {
+	struct response *first = settle_find(r->registry, str_of(id));
+	if (first) {
+		/* The store does not have its end yet. */
+		response_hold(first);
+	} else {
+		const struct engine_watch watch = {.owner = r->owner, .log = r->deps->log};
+		first = replay_find(r->registry, &watch, id);
+	}
+	if (!first) {
+		return -1;
+	}
+	first->repeated = true;
+	response_notify_later(first); /* it may have come to its end already */
+	while (!list_empty(&r->cursors)) {
+		struct cursor *cursor = container_of(r->cursors.next, struct cursor, link);
+		list_remove(&cursor->link);
+		cursor->response = first;
+		response_hold(first);
+		list_append(&first->cursors, &cursor->link);
+		response_release(r);
+	}
+	response_release(first);
+	return 0;
 }

@@ -10,11 +10,12 @@
 
 /* Of the store. */
 struct response *replay_start(struct registry *registry, const char *owner, const char *id, const struct log *log);
-/* Of the loop where it lives; of the store if it has ended there. `next`: the event wanted first. `glances`: as it is now, see
- * struct engine_watch. */
-struct response *replay_from(struct registry *registry, const struct place *home, uint32_t next, bool glances,
-			     const struct log *log);
+/* Of the loop where it lives, from event 0 on; of the store if it has ended there. */
+struct response *replay_from(struct registry *registry, const struct place *home, const struct log *log);
 /* Of another loop, if it lives there, or else of the store. */
 struct response *replay_find(struct registry *registry, const struct engine_watch *watch, const char *id);
+/* Moves the cursors of one that never was to the response of this id, which its idempotency key stands for. -1 when memory
+ * is out. */
+int replay_hand_over(struct response *response, const char *id);
 
 #endif

@@ -7,6 +7,7 @@
 #include "followers.h"
 #include "idempotency.h"
 #include "references.h"
+#include "replay.h"
 #include "settle.h"
 
 static int64_t now_us(const struct response *r) {
@@ -490,9 +491,10 @@ static void set_out(struct response *r) {
 
 /* Its watchers get what the first one got; this one never was. */
 static void join(struct response *r, const char *first) {
-	if (idempotency_hand_over(r, first)) {
+	if (replay_hand_over(r, first)) {
 		refuse_for(r, API_OVERLOADED, NULL);
 	} else if (response_move(r, STATE_JOINED)) {
+		counter_add(r->registry->metrics.repeated, 1);
 		log_info(&r->log, "request repeated", LOG_S("first", first));
 		idempotency_settle(r, false);
 		leave_registry(r);

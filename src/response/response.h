@@ -118,6 +118,8 @@ enum response_state response_end_state(enum response_status status);
 uint32_t response_shown(const struct response *response);
 /* Whether its terminal event is among them. Out of memory it can end before its beginning is durable. */
 bool response_over(const struct response *response);
+/* Closes the cursor of one that goes with its engine: that nobody watches it then means nothing. */
+void cursor_let_go(struct cursor *cursor);
 /* Tells the cursors from the loop. */
 void response_notify_later(struct response *response);
 

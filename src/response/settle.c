@@ -45,7 +45,7 @@ struct conversation_op *settle_write(struct response *r, settle_write_fn *write,
 static void let_go(struct response *r) {
 	struct registry *registry = r->registry;
 	map_remove(registry->unsettled, str_of(r->id));
-	directory_settle(&r->presence);
+	directory_settle(registry->directory, &r->presence);
 	gauge_set(registry->metrics.unsettled, (int64_t)map_count(registry->unsettled));
 	if (map_count(registry->unsettled) == 0) {
 		uv_timer_stop(registry->settler);
@@ -104,6 +104,9 @@ static int close_log(struct response *r) {
 
 void settle_later(struct response *r, const struct err *err) {
 	struct registry *registry = r->registry;
+	if (map_get(registry->unsettled, str_of(r->id))) {
+		return; /* its end failed before its beginning did */
+	}
 	if (!r->completed_ms) {
 		r->completed_ms = clock_wall_ms(r->deps->clock);
 	}
@@ -113,6 +116,7 @@ void settle_later(struct response *r, const struct err *err) {
 	}
 	log_warn(&r->log, "response is not stored yet", LOG_S("status", response_status_name(r->status)), LOG_ERR(err));
 	response_hold(r);
+	directory_owe(registry->directory, &r->presence);
 	registry->settles = false;
 	gauge_set(registry->metrics.unsettled, (int64_t)map_count(registry->unsettled));
 	if (!uv_is_active((const uv_handle_t *)registry->settler)) {
@@ -129,6 +133,8 @@ void settle_drop_all(struct registry *registry) {
 	size_t position = 0;
 	void *value = NULL;
 	while (map_next(registry->unsettled, &position, NULL, &value)) {
-		response_release(value);
+		struct response *r = value;
+		directory_settle(registry->directory, &r->presence);
+		response_release(r);
 	}
 }

@@ -30,8 +30,10 @@ void view_fill(const struct response *r, struct response_view *view) {
 		.shown_tokens = r->shown_tokens,
 	};
 	if (!response_ended(r)) {
+		/* How it ended is told once that is durable, and then as a whole. */
 		view->status = RESPONSE_IN_PROGRESS;
 		view->completed_s = 0;
+		view->usage = (struct response_usage){0};
 	}
 }
 

@@ -85,12 +85,9 @@ static inline void on_refused(struct cursor *cursor, const struct api_error *err
 
 static const struct cursor_sink watch = {.ready = on_ready, .refused = on_refused};
 
-static inline void stage_open_engine(struct stage *stage) {
+/* One more engine; what it knows of others is in the stage's directory. */
+static inline struct engine *stage_new_engine(const struct stage *stage, struct mailbox *mailbox) {
 	struct err err = {0};
-	/* What it knew of the engine before it goes with that. */
-	directory_free(&stage->directory);
-	stage->directory = directory_new(&err);
-	assert_non_null(stage->directory);
 	const struct engine_options options = {.max_live = 8,
 					       .max_context = 65536,
 					       .max_answer = 1000,
@@ -98,17 +95,27 @@ static inline void stage_open_engine(struct stage *stage) {
 					       .unwatched_ms = stage->unwatched_ms,
 					       .max_unwatched = 2};
 	const struct engine_deps deps = {
-		.loop = &stage->world.loop,
+		.loop = stage->vessel.loop,
 		.clock = clock_system(),
 		.log = &stage->vessel.log,
 		.metrics = stage->vessel.metrics,
 		.conversations = stage->vessel.conversations,
 		.upstream = stage->world.upstream,
 		.directory = stage->directory,
-		.mailbox = stage->mailbox,
+		.mailbox = mailbox,
 	};
-	stage->engine = engine_new(&options, &deps, &err);
-	assert_non_null(stage->engine);
+	struct engine *engine = engine_new(&options, &deps, &err);
+	assert_non_null(engine);
+	return engine;
+}
+
+static inline void stage_open_engine(struct stage *stage) {
+	struct err err = {0};
+	/* What it knew of the engine before it goes with that. */
+	directory_free(&stage->directory);
+	stage->directory = directory_new(&err);
+	assert_non_null(stage->directory);
+	stage->engine = stage_new_engine(stage, stage->mailbox);
 }
 
 static inline void stage_open(struct stage *stage, const struct answer *answers, size_t count) {

@@ -42,10 +42,26 @@ static inline void crowd_stop(struct crowd *crowd, size_t engine) {
 	mailbox_close(crowd->mailboxes[engine]);
 }
 
-static inline void crowd_close(struct crowd *crowd) {
+static inline void crowd_close_engines(struct crowd *crowd) {
 	for (size_t i = 0; i < ENGINES; i++) {
 		crowd_stop(crowd, i);
 	}
+}
+
+/* New engines over the same store, and nothing known of the old ones. */
+static inline void crowd_reopen(struct crowd *crowd) {
+	crowd_close_engines(crowd);
+	for (int i = 0; i < 3; i++) {
+		uv_run(&crowd->stage.world.loop, UV_RUN_NOWAIT);
+	}
+	for (size_t i = 0; i < ENGINES; i++) {
+		mailbox_free(&crowd->mailboxes[i]);
+	}
+	crowd_open_engines(crowd);
+}
+
+static inline void crowd_close(struct crowd *crowd) {
+	crowd_close_engines(crowd);
 	crowd->stage.engine = NULL;
 	stage_close(&crowd->stage);
 	for (size_t i = 0; i < ENGINES; i++) {

@@ -149,8 +149,8 @@ static void assert_told(struct crowd *crowd, const struct watcher *w) {
 
 static void loops_go_in_any_order(void **state) {
 	(void)state;
+	CROWD(HELD);
 	for (size_t i = 0; i < 6 * 8; i++) {
-		CROWD(HELD);
 		const size_t *order = orders[i % 6];
 		struct traffic t;
 		traffic_start(&crowd, &t);
@@ -168,7 +168,7 @@ static void loops_go_in_any_order(void **state) {
 				assert_told(&crowd, &t.away[order[k]][other]);
 			}
 		}
-		crowd_close(&crowd);
+		crowd_reopen(&crowd);
 		for (size_t k = 0; k < ENGINES; k++) {
 			drop(&t.home[k]);
 			for (size_t other = 0; other < ENGINES; other++) {
@@ -177,6 +177,7 @@ static void loops_go_in_any_order(void **state) {
 		}
 		drop(&t.repeat);
 	}
+	crowd_close(&crowd);
 }
 
 /* --- memory ---------------------------------------------------------------------------------------------------------- */
@@ -197,6 +198,13 @@ static void assert_told_true(struct watcher *away, struct watcher *home) {
 		assert_true(begins_with(&home->events, &away->events));
 	} else {
 		assert_alike(buf_text(&away->events), buf_text(&home->events));
+	}
+}
+
+/* What failed before is made up for. */
+static void wait_well(struct crowd *crowd) {
+	while (!engine_upstream_known(crowd->engines[0]) || store_health(crowd->stage.vessel.store, NULL)) {
+		turn(crowd);
 	}
 }
 
@@ -238,18 +246,16 @@ static void memory_out_at_every_point_is_told(void **state) {
 	(void)state;
 	for (int way = 0; way < 4; way++) {
 		bool clean = false;
+		CROWD(HELD);
 		for (uint64_t n = 1; !clean && n < 2000; n++) {
-			CROWD(HELD);
-			while (!engine_upstream_known(crowd.engines[0])) {
-				turn(&crowd);
-			}
+			wait_well(&crowd);
 			uint64_t before = mem_alloc_count();
 			memory_out_at(&crowd, n, way & 1, way & 2);
 			/* Those of its beginning, which are not meant, are some more. */
 			clean = mem_alloc_count() - before < n;
-			crowd_close(&crowd);
 		}
 		assert_true(clean);
+		crowd_close(&crowd);
 	}
 }
 
@@ -270,16 +276,16 @@ static void on_began(struct follower *follower, struct response *response) {
 static void memory_out_while_it_begins(void **state) {
 	(void)state;
 	bool clean = false;
+	CROWD({.bytes = STREAM HELLO});
 	for (uint64_t n = 1; !clean && n < 2000; n++) {
-		CROWD({.bytes = STREAM HELLO});
-		struct watcher first = {0}, home = {.key = "k"}, repeat = {.key = "k", .may_break = true};
+		struct watcher first = {0}, home = {0}, repeat = {.may_break = true};
 		struct fan fan = {0};
+		wait_well(&crowd);
 		begin(&crowd, 0, &first, NULL, true);
 		wait_for(&crowd.stage, &first);
-		assert_int_equal(engine_follow(crowd.engines[1], &fan.follower, conversation_id(first.conversation),
-					       on_began),
-				 0);
-		home.continues = repeat.continues = conversation_id(first.conversation);
+		const char *conversation = conversation_id(first.conversation);
+		assert_int_equal(engine_follow(crowd.engines[1], &fan.follower, conversation, on_began), 0);
+		size_t asked = crowd.stage.world.requests;
 		uint64_t before = mem_alloc_count();
 		struct request requests[2] = {{.settings.store = true}, {.settings.store = true}};
 		struct watcher *asks[2] = {&home, &repeat};
@@ -287,8 +293,8 @@ static void memory_out_while_it_begins(void **state) {
 			struct item item = {0};
 			assert_int_equal(item_message(&item, ROLE_USER, ITEM_COMPLETED, "msg_in", STR("Hi")), 0);
 			assert_int_equal(item_list_add(&requests[i].input, &item), 0);
-			snprintf(requests[i].idempotency_key, sizeof requests[i].idempotency_key, "k");
-			snprintf(requests[i].conversation, sizeof requests[i].conversation, "%s", home.continues);
+			snprintf(requests[i].idempotency_key, sizeof requests[i].idempotency_key, "k%d", (int)n);
+			snprintf(requests[i].conversation, sizeof requests[i].conversation, "%s", conversation);
 		}
 		mem_fail_after(n, false);
 		for (size_t i = 0; i < 2; i++) {
@@ -312,16 +318,16 @@ static void memory_out_while_it_begins(void **state) {
 		if (!home.refused && !repeat.refused) {
 			assert_told_true(&repeat, &home);
 		}
-		assert_true(crowd.stage.world.requests <= 2);
+		assert_true(crowd.stage.world.requests - asked <= 1);
 		wait_none_live(&crowd);
 		engine_unfollow(crowd.engines[1], &fan.follower);
 		drop(&first);
 		drop(&home);
 		drop(&repeat);
 		drop(&fan.watcher);
-		crowd_close(&crowd);
 	}
 	assert_true(clean);
+	crowd_close(&crowd);
 }
 
 static int setup_program(void **state) {

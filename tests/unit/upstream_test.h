@@ -53,6 +53,7 @@ struct world {
 	int port;
 	const struct answer *answers;
 	size_t answer_count;
+	bool repeats;                   /* after the last answer comes the first one again, and not the last one */
 	const char *models;             /* the whole answer to GET /models */
 	size_t requests;                /* for completions */
 	size_t accepted, closed, ended; /* connections; closed by the client; by either side */
@@ -153,6 +154,7 @@ static inline void peer_answer(struct peer *peer, struct str request) {
 		peer->answer = world->models ? &models_answer : &models_of_none;
 	} else {
 		size_t n = world->requests < world->answer_count ? world->requests : world->answer_count - 1;
+		n = world->repeats ? world->requests % world->answer_count : n;
 		world->requests++;
 		buf_clear(&world->last_request);
 		buf_append_str(&world->last_request, request);

@@ -66,7 +66,7 @@ static uint32_t grown(uint32_t capacity, uint32_t room) {
 }
 
 static int reserve_runs(struct event_log *log, uint32_t room) {
-	if (room <= log->run_capacity) {
+	if (log->runs && room <= log->run_capacity) {
 		return 0;
 	}
 	uint32_t capacity = grown(log->run_capacity, room);
@@ -80,7 +80,7 @@ static int reserve_runs(struct event_log *log, uint32_t room) {
 }
 
 static int reserve_ends(struct event_log *log, uint32_t room) {
-	if (room <= log->capacity) {
+	if (log->ends && room <= log->capacity) {
 		return 0;
 	}
 	uint32_t capacity = grown(log->capacity, room);

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // Three figures: what a kill loses, how soon a cancel reaches the model, what a live response weighs.
 //   tests/bench/faults.mjs [--kills 100] [--cancels 1000] [--responses 1000] [--tokens 1000]
-// Weighed is anonymous memory (Pss_Anon), after as many answers as are weighed have come and gone, so that what is made once is
-// there: once with a WebSocket for each response, once with an SSE stream for each, whose connection is weighed with it.
+// Weighed is anonymous memory (Pss_Anon), after as many answers as are weighed have come and gone, ten at a time, so that what is
+// made once is there: once with a WebSocket for each response, once with an SSE stream for each, whose connection is weighed with it.
 // BUILD names the folder of the programs. Loss is told in milliseconds of stream: the model says a token every ten, and each
 // knows when it was said.
 import { readFile } from 'node:fs/promises';
@@ -196,23 +196,26 @@ async function memory(responses, tokens) {
 	}
 }
 
-/** As many responses as will be weighed, come and gone. */
-async function warm(way, all, responses) {
-	all.upstream.fallback = async (x) => {
+/** As many responses as will be weighed, ten at a time, so that their memory is not there to be used again. */
+async function warm({ upstream, server, key }, responses) {
+	upstream.fallback = async (x) => {
 		await x.say('word ');
-		await x.closed;
+		await x.finish();
+		await x.done();
 	};
-	const ones = await times(responses, () => way.connect(all));
-	for (const one of ones) {
-		await way.begin(all, one);
-	}
-	ones.forEach((one) => way.drop(one));
-	await eventually(() => metric(all.server, 'sluice_responses_live'), (live) => live === 0, 60_000);
+	const chats = await times(10, () => connect(server, { key }));
+	const ask = async (chat) => {
+		for (let i = 0; i < responses / chats.length; i++) {
+			await chat.begin({ input: 'x' }).end;
+		}
+		await chat.close();
+	};
+	await Promise.all(chats.map(ask));
 }
 
 async function memoryOver(way, all, responses, tokens) {
 	const { upstream, server } = all;
-	await warm(way, all, responses);
+	await warm(all, responses);
 	const exchanges = [];
 	upstream.fallback = async (x) => {
 		exchanges.push(x);

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // From the start of sluiced to its first accepted connection, on a large database: as it was closed, and after a kill.
-//   tests/bench/start.mjs [--conversations 50000] [--turns 10] [--bytes 300] [--rounds 10]
+//   tests/bench/start.mjs [--conversations 50000] [--turns 10] [--bytes 300] [--rounds 10] [--wal 4]
+// Each kill comes when the WAL has as many megabytes as --wal says.
 // BUILD names the folder of the programs, bench/fill among them (make build/bench/fill). The default makes a million items, about
 // 1.3 GB, in a minute or two. Also times pages of the list of conversations there. Prints a line of JSON.
 import { execFileSync } from 'node:child_process';
@@ -46,12 +47,28 @@ async function starts(rounds, end) {
 
 const rounds = option('rounds', 10);
 const stopped = await starts(rounds, () => server.stop());
-const killed = await starts(rounds, async () => {
-	// Something to find: a WAL, and a turn that was stored.
-	const chat = await connect(server, { key });
-	await chat.begin({ input: 'Hello' }).end;
+const walMegabytes = () => statSync(path.join(server.data, 'sluice.db-wal')).size / 1e6;
+const wals = [];
+
+/** Turns that are stored, until there is a WAL to find; then the kill. */
+async function killWithWal() {
+	const chats = await Promise.all(Array.from({ length: 50 }, () => connect(server, { key })));
+	let enough = false;
+	const ask = async (chat) => {
+		while (!enough) {
+			await chat.begin({ input: `Hello ${'x'.repeat(2000)}` }).end;
+			enough ||= walMegabytes() >= option('wal', 4);
+		}
+	};
+	await Promise.all(chats.map(ask));
+	wals.push(walMegabytes());
 	await server.kill();
-});
+}
+// The first start of these is of a database that was closed.
+await server.start();
+await killWithWal();
+const killed = await starts(rounds, killWithWal);
+killed.wal_mb = median(wals);
 
 await server.start();
 async function page(query, count) {

@@ -19,7 +19,7 @@ static void ticker_start(struct edge *edge) {
 		return;
 	}
 	edge->ticking = true;
-	edge->wheel.tick = edge_now_us(edge) / WHEEL_TICK_US;
+	edge->wheel.tick = edge->rests.tick = edge_now_us(edge) / WHEEL_TICK_US;
 	uv_timer_start(&edge->ticker, edge->on_tick, WHEEL_TICK_US / 1000, WHEEL_TICK_US / 1000);
 }
 
@@ -55,6 +55,7 @@ void connection_closed(struct connection *connection) {
 		return;
 	}
 	connection_clear_deadline(connection);
+	wheel_cancel(&connection->edge->rests, &connection->rest);
 	if (connection->on_close) {
 		connection->on_close(connection);
 		connection->on_close = NULL;
@@ -167,6 +168,7 @@ void connection_finish(struct connection *connection) {
 		return;
 	}
 	connection->finishing = true;
+	connection_rest_over(connection);
 	connection_resume(connection);
 	lws_callback_on_writable(connection->wsi);
 	connection_await_drain(connection);
@@ -197,8 +199,44 @@ void connection_pause(struct connection *connection) {
 void connection_resume(struct connection *connection) {
 	if (connection->wsi && connection->paused) {
 		connection->paused = false;
-		lws_rx_flow_control(connection->wsi, 1);
+		if (!connection->resting) {
+			lws_rx_flow_control(connection->wsi, 1);
+		}
 	}
+}
+
+void connection_charge(struct connection *connection, int64_t held_us) {
+	struct edge *edge = connection->edge;
+	int64_t now = edge_now_us(edge);
+	int64_t rest_us = toll_take(&connection->toll, held_us, now);
+	if (rest_us == 0 || !connection->wsi || connection->finishing) {
+		return;
+	}
+	counter_add(edge->metrics.rests, !connection->resting);
+	ticker_start(edge);
+	wheel_set(&edge->rests, &connection->rest, now + rest_us);
+	connection->resting = true;
+	if (!connection->paused) {
+		lws_rx_flow_control(connection->wsi, 0);
+	}
+}
+
+void connection_rest_over(struct connection *connection) {
+	if (!connection->resting) {
+		return;
+	}
+	wheel_cancel(&connection->edge->rests, &connection->rest);
+	connection->resting = false;
+	if (connection->wsi && !connection->paused) {
+		lws_rx_flow_control(connection->wsi, 1);
+		/* What it had read already libwebsockets only looks at after an event; this is one. */
+		lws_cancel_service(connection->edge->context);
+	}
+}
+
+void connection_rested(void *owner, struct wheel_timer *timer) {
+	(void)owner;
+	connection_rest_over(container_of(timer, struct connection, rest));
 }
 
 void connection_expect_acknowledgement(const struct connection *connection, int64_t ms) {

@@ -6,6 +6,7 @@
 
 #include "edge.h"
 #include "limiter.h"
+#include "toll.h"
 
 struct exchange;
 struct session;
@@ -22,6 +23,8 @@ struct connection {
 	struct wheel_timer timer;
 	connection_deadline_fn *on_deadline;
 	struct limiter limiter;
+	struct toll toll;
+	struct wheel_timer rest;
 	struct exchange *exchange; /* the HTTP request under way, or NULL */
 	struct session *session;   /* after the upgrade */
 	void (*on_close)(struct connection *connection);
@@ -29,7 +32,8 @@ struct connection {
 	bool asked;     /* a request has been read */
 	bool finishing; /* close as soon as what was written is out */
 	bool lingering; /* answered before the whole request was read: swallow the rest for a moment */
-	bool paused;
+	bool paused;  /* what hangs on it does not want more now */
+	bool resting; /* it has had more than its share of the loop */
 	int64_t drain_by_us; /* when what was written must be out: see connection_await_drain */
 	struct log log;      /* conn=NUMBER */
 };
@@ -69,6 +73,13 @@ int connection_verdict(const struct connection *connection);
 /* Stops and resumes reading. Must be resumed before anything is written. */
 void connection_pause(struct connection *connection);
 void connection_resume(struct connection *connection);
+/* Books `held_us` of the loop's processor time that the connection has used, and lets it rest when that was too much: it is not read
+ * until others have had their share (toll.h). What it is sent goes out meanwhile. */
+void connection_charge(struct connection *connection, int64_t held_us);
+/* Reads on at once: for a connection that is being closed. */
+void connection_rest_over(struct connection *connection);
+/* From the ticker: what the wheel of rests fires. */
+void connection_rested(void *owner, struct wheel_timer *timer);
 /* Has the kernel end the connection when what was sent is not acknowledged for so long: a peer that is gone without a word.
  * The same for a peer that takes nothing. */
 void connection_expect_acknowledgement(const struct connection *connection, int64_t ms);

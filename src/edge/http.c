@@ -252,7 +252,7 @@ static void reply_preflight(struct exchange *exchange) {
 		});
 }
 
-static void dispatch(struct exchange *exchange) {
+static void serve(struct exchange *exchange) {
 	if (exchange->refused) {
 		reply_error(exchange, &exchange->refusal);
 	} else if (exchange->options) {
@@ -262,6 +262,14 @@ static void dispatch(struct exchange *exchange) {
 	} else {
 		static_serve(exchange);
 	}
+}
+
+/* The connection outlives the exchange: libwebsockets frees it from the loop. */
+static void dispatch(struct exchange *exchange) {
+	struct connection *connection = exchange->connection;
+	int64_t before_us = edge_used_us();
+	serve(exchange);
+	connection_charge(connection, edge_used_us() - before_us);
 }
 
 static void on_close(struct connection *connection) {

@@ -91,6 +91,10 @@ static void arm(struct session *session) {
 	connection_set_deadline(session->connection, left_ms > 0 ? left_ms : 0, on_deadline);
 }
 
+static void heard(struct session *session) {
+	session->pong_us = 0;
+}
+
 static void ping(struct session *session, int64_t now) {
 	const struct edge_options *options = &session->edge->options;
 	/* With a payload: the answer to an empty ping is not reported (lws.h). */
@@ -129,6 +133,9 @@ static void expire(struct session *session) {
 static void on_deadline(struct connection *connection) {
 	struct session *session = session_of(connection);
 	int64_t now = now_us(session);
+	if (connection->resting) {
+		heard(session); /* it may have answered, and we do not listen */
+	}
 	if (session->pong_us && now >= session->pong_us) {
 		connection_time_out(connection);
 		return;
@@ -145,10 +152,6 @@ static void on_deadline(struct connection *connection) {
 	if (connection->wsi && !session->closing) {
 		arm(session);
 	}
-}
-
-static void heard(struct session *session) {
-	session->pong_us = 0;
 }
 
 /* --- the close ---------------------------------------------------------------------------------------------------- */
@@ -263,8 +266,10 @@ int session_receive(struct connection *connection, struct str bytes) {
 	bool last = lws_is_final_fragment(connection->wsi) && lws_remaining_packet_payload(connection->wsi) == 0;
 	take(session, bytes);
 	if (last) {
+		int64_t before_us = edge_used_us();
 		complete(session);
 		reset_message(session);
+		connection_charge(connection, edge_used_us() - before_us);
 	}
 	return connection_verdict(connection);
 }

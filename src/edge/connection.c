@@ -9,9 +9,12 @@
 #include <sys/socket.h>
 
 #include "base/mem.h"
+#include "response/engine.h"
 
 #define CONNECTION_MAGIC 0x636f6e6eu
 #define DRAIN_CHECK_MS 200
+/* Loop time to load, put together and write what the model is shown: 5 ns for a byte. */
+#define TOKEN_NS 20
 
 /* The ticker stands still while nothing has a deadline; the wheel then has to be told what time it is. */
 static void ticker_start(struct edge *edge) {
@@ -61,6 +64,7 @@ void connection_closed(struct connection *connection) {
 		connection->on_close = NULL;
 	}
 	connection->on_writable = NULL;
+	connection->on_rested = NULL;
 	connection->wsi = NULL;
 }
 
@@ -205,10 +209,10 @@ void connection_resume(struct connection *connection) {
 	}
 }
 
-void connection_charge(struct connection *connection, int64_t held_us) {
+static void charge(struct connection *connection, int64_t held_us, int64_t begun_us) {
 	struct edge *edge = connection->edge;
 	int64_t now = edge_now_us(edge);
-	int64_t rest_us = toll_take(&connection->toll, held_us, now);
+	int64_t rest_us = toll_take(&connection->toll, held_us, begun_us, now);
 	if (rest_us == 0 || !connection->wsi || connection->finishing) {
 		return;
 	}
@@ -219,6 +223,14 @@ void connection_charge(struct connection *connection, int64_t held_us) {
 	if (!connection->paused) {
 		lws_rx_flow_control(connection->wsi, 0);
 	}
+}
+
+void connection_charge(struct connection *connection, int64_t held_us) {
+	charge(connection, held_us, edge_now_us(connection->edge));
+}
+
+void connection_charge_question(struct connection *connection, const struct response *response, int64_t begun_us) {
+	charge(connection, response_shown_tokens(response) * TOKEN_NS / 1000, begun_us);
 }
 
 void connection_rest_over(struct connection *connection) {
@@ -236,7 +248,11 @@ void connection_rest_over(struct connection *connection) {
 
 void connection_rested(void *owner, struct wheel_timer *timer) {
 	(void)owner;
-	connection_rest_over(container_of(timer, struct connection, rest));
+	struct connection *connection = container_of(timer, struct connection, rest);
+	connection_rest_over(connection);
+	if (connection->on_rested) {
+		connection->on_rested(connection);
+	}
 }
 
 void connection_expect_acknowledgement(const struct connection *connection, int64_t ms) {

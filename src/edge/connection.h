@@ -11,6 +11,7 @@
 struct exchange;
 struct session;
 struct connection;
+struct response;
 
 typedef void connection_deadline_fn(struct connection *connection);
 
@@ -29,6 +30,7 @@ struct connection {
 	struct session *session;   /* after the upgrade */
 	void (*on_close)(struct connection *connection);
 	void (*on_writable)(struct connection *connection);
+	void (*on_rested)(struct connection *connection); /* after a rest; may be NULL */
 	bool asked;     /* a request has been read */
 	bool finishing; /* close as soon as what was written is out */
 	bool lingering; /* answered before the whole request was read: swallow the rest for a moment */
@@ -76,6 +78,9 @@ void connection_resume(struct connection *connection);
 /* Books `held_us` of the loop's processor time that the connection has used, and lets it rest when that was too much: it is not read
  * until others have had their share (toll.h). What it is sent goes out meanwhile. */
 void connection_charge(struct connection *connection, int64_t held_us);
+/* The same for what the model was shown in a turn, which is estimated by its size. What has passed since the turn began
+ * counts as rest: who continues a long conversation after a long answer does not wait. */
+void connection_charge_question(struct connection *connection, const struct response *response, int64_t begun_us);
 /* Reads on at once: for a connection that is being closed. */
 void connection_rest_over(struct connection *connection);
 /* From the ticker: what the wheel of rests fires. */

@@ -43,6 +43,10 @@ static void on_close(struct connection *connection) {
 	log_debug(&connection->log, "session closed");
 }
 
+static void on_rested(struct connection *connection) {
+	lanes_go_on(session_of(connection));
+}
+
 struct session *session_new(struct connection *connection, const struct principal *who) {
 	struct session *session = mem_zalloc(sizeof *session);
 	char request_id[ID_SIZE];
@@ -66,6 +70,7 @@ struct session *session_new(struct connection *connection, const struct principa
 	list_init(&session->lookups);
 	connection->session = session;
 	connection->on_close = on_close;
+	connection->on_rested = on_rested;
 	gauge_add(session->edge->metrics.http_connections, -1);
 	gauge_add(session->edge->metrics.websocket_connections, 1);
 	return session;
@@ -289,8 +294,10 @@ int session_writable(struct connection *connection) {
 		return -1;
 	}
 	heard(session);
+	int64_t before_us = edge_used_us();
 	streams_pump(session);
 	send_close(session);
+	connection_charge(connection, edge_used_us() - before_us);
 	return connection_verdict(connection);
 }
 

@@ -14,15 +14,16 @@
 #define TOLL_LONG_PRICE 200
 /* What short holds may use at once. */
 #define TOLL_CREDIT_US 1000
-/* No rest is longer, however long the hold was. */
+/* No rest is longer, and no debt: each message then has its own rest. */
 #define TOLL_REST_MAX_US 5000000
+#define TOLL_DEBT_MAX_US 60000000
 
 /* Zeroed owes nothing. */
 struct toll {
 	int64_t paid_us; /* the time at which all that was used is paid for */
 };
 
-/* Books a hold that ended at `now_us`. How long the connection has to rest; 0: not at all. */
-int64_t toll_take(struct toll *toll, int64_t held_us, int64_t now_us);
+/* Books what has been used for work that began at `begun_us`: time that passed since counts as rest. How long the connection has to rest; 0: not at all. */
+int64_t toll_take(struct toll *toll, int64_t held_us, int64_t begun_us, int64_t now_us);
 
 #endif

@@ -212,6 +212,10 @@ void connection_resume(struct connection *connection) {
 static void charge(struct connection *connection, int64_t held_us, int64_t begun_us) {
 	struct edge *edge = connection->edge;
 	int64_t now = edge_now_us(edge);
+	/* Who is alone harms nobody. */
+	if (edge->connection_count == 1) {
+		return;
+	}
 	int64_t rest_us = toll_take(&connection->toll, held_us, begun_us, now);
 	if (rest_us == 0 || !connection->wsi || connection->finishing) {
 		return;

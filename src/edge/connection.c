@@ -53,12 +53,21 @@ struct connection *connection_of(struct lws *wsi) {
 	return connection && connection->magic == CONNECTION_MAGIC ? connection : NULL;
 }
 
+static void forget_rest(struct connection *connection) {
+	wheel_cancel(&connection->edge->rests, &connection->rest);
+	if (list_linked(&connection->tired)) {
+		list_remove(&connection->tired);
+	}
+	connection->resting = false;
+	connection->deaf = false;
+}
+
 void connection_closed(struct connection *connection) {
 	if (!connection->wsi) {
 		return;
 	}
 	connection_clear_deadline(connection);
-	wheel_cancel(&connection->edge->rests, &connection->rest);
+	forget_rest(connection);
 	if (connection->on_close) {
 		connection->on_close(connection);
 		connection->on_close = NULL;
@@ -203,7 +212,7 @@ void connection_pause(struct connection *connection) {
 void connection_resume(struct connection *connection) {
 	if (connection->wsi && connection->paused) {
 		connection->paused = false;
-		if (!connection->resting) {
+		if (!connection->deaf) {
 			lws_rx_flow_control(connection->wsi, 1);
 		}
 	}
@@ -224,8 +233,19 @@ static void charge(struct connection *connection, int64_t held_us, int64_t begun
 	ticker_start(edge);
 	wheel_set(&edge->rests, &connection->rest, now + rest_us);
 	connection->resting = true;
-	if (!connection->paused) {
-		lws_rx_flow_control(connection->wsi, 0);
+	if (!connection->deaf && !list_linked(&connection->tired)) {
+		list_append(&edge->tired, &connection->tired);
+	}
+}
+
+void connection_stop_tired(struct edge *edge) {
+	list_each(node, after, &edge->tired) {
+		struct connection *connection = container_of(node, struct connection, tired);
+		list_remove(node);
+		connection->deaf = true;
+		if (!connection->paused) {
+			lws_rx_flow_control(connection->wsi, 0);
+		}
 	}
 }
 
@@ -241,12 +261,10 @@ void connection_rest_over(struct connection *connection) {
 	if (!connection->resting) {
 		return;
 	}
-	wheel_cancel(&connection->edge->rests, &connection->rest);
-	connection->resting = false;
-	if (connection->wsi && !connection->paused) {
+	bool deaf = connection->deaf;
+	forget_rest(connection);
+	if (deaf && connection->wsi && !connection->paused) {
 		lws_rx_flow_control(connection->wsi, 1);
-		/* What it had read already libwebsockets only looks at after an event; this is one. */
-		lws_cancel_service(connection->edge->context);
 	}
 }
 

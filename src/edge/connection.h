@@ -26,6 +26,7 @@ struct connection {
 	struct limiter limiter;
 	struct toll toll;
 	struct wheel_timer rest;
+	struct list tired; /* in edge->tired, until it is not read any more */
 	struct exchange *exchange; /* the HTTP request under way, or NULL */
 	struct session *session;   /* after the upgrade */
 	void (*on_close)(struct connection *connection);
@@ -36,6 +37,7 @@ struct connection {
 	bool lingering; /* answered before the whole request was read: swallow the rest for a moment */
 	bool paused;  /* what hangs on it does not want more now */
 	bool resting; /* it has had more than its share of the loop */
+	bool deaf;    /* and is not read */
 	int64_t drain_by_us; /* when what was written must be out: see connection_await_drain */
 	struct log log;      /* conn=NUMBER */
 };
@@ -83,6 +85,10 @@ void connection_charge(struct connection *connection, int64_t held_us);
 void connection_charge_question(struct connection *connection, const struct response *response, int64_t begun_us);
 /* Reads on at once: for a connection that is being closed. */
 void connection_rest_over(struct connection *connection);
+/* Before each poll: stops reading those that have begun to rest. Not earlier: what libwebsockets 4.1.6 has read and keeps,
+ * because reading was stopped in the middle of it, it does not look at again when reading goes on. Whoever is called back
+ * during a rest keeps what comes. */
+void connection_stop_tired(struct edge *edge);
 /* From the ticker: what the wheel of rests fires. */
 void connection_rested(void *owner, struct wheel_timer *timer);
 /* Has the kernel end the connection when what was sent is not acknowledged for so long: a peer that is gone without a word.

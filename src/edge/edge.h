@@ -52,6 +52,7 @@ struct edge {
 	uv_timer_cb on_tick;
 	bool ticking;
 	struct wheel wheel; /* deadlines */
+	struct list tired;  /* connections that have just begun to rest */
 	struct wheel rests; /* of connections that had more than their share */
 
 	struct list connections;

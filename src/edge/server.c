@@ -176,6 +176,7 @@ static void on_tick(uv_timer_t *ticker) {
 
 static void on_before_poll(uv_prepare_t *prepare) {
 	struct edge *edge = prepare->data;
+	connection_stop_tired(edge);
 	edge->polling = true;
 }
 
@@ -311,6 +312,7 @@ struct edge *edge_new(const struct edge_options *options, const struct edge_deps
 	edge->options.public_url = NULL;
 	edge->deps = *deps;
 	list_init(&edge->connections);
+	list_init(&edge->tired);
 	wheel_init(&edge->wheel, edge_now_us(edge));
 	wheel_init(&edge->rests, edge_now_us(edge));
 	edge->on_tick = on_tick;

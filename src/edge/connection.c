@@ -233,7 +233,8 @@ static void charge(struct connection *connection, int64_t held_us, int64_t begun
 	ticker_start(edge);
 	wheel_set(&edge->rests, &connection->rest, now + rest_us);
 	connection->resting = true;
-	if (!connection->deaf && !list_linked(&connection->tired)) {
+	/* The next request of HTTP waits for the end of the rest by itself (http.c). */
+	if (connection->session && !connection->deaf && !list_linked(&connection->tired)) {
 		list_append(&edge->tired, &connection->tired);
 	}
 }

@@ -267,9 +267,21 @@ static void serve(struct exchange *exchange) {
 /* The connection outlives the exchange: libwebsockets frees it from the loop. */
 static void dispatch(struct exchange *exchange) {
 	struct connection *connection = exchange->connection;
+	exchange->delayed = connection->resting;
+	if (exchange->delayed) {
+		exchange_wait(exchange);
+		return;
+	}
 	int64_t before_us = edge_used_us();
 	serve(exchange);
 	connection_charge(connection, edge_used_us() - before_us);
+}
+
+static void on_rested(struct connection *connection) {
+	struct exchange *exchange = exchange_of(connection);
+	if (exchange && exchange->delayed) {
+		dispatch(exchange);
+	}
 }
 
 static void on_close(struct connection *connection) {
@@ -344,6 +356,7 @@ int http_request(struct connection *connection) {
 	}
 	connection->on_close = on_close;
 	connection->on_writable = on_writable;
+	connection->on_rested = on_rested;
 	struct exchange *exchange = exchange_new(connection);
 	return exchange ? begin(exchange, connection->wsi) : -1;
 }

@@ -1,6 +1,7 @@
 // One connection that keeps the loop busy is not read for a while; nothing of it is lost, and others are served.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { dial } from '../lib/raw.js';
 import { eventually, setup } from '../lib/setup.js';
 import { test } from '../lib/test.js';
 
@@ -55,5 +56,23 @@ test('one that goes away while it rests is forgotten', async () => {
 	busy.socket.terminate();
 	await closed;
 	assert.equal((await other.turn('still here')).text, 'You said: still here');
+	await other.close();
+});
+
+test('requests over HTTP on a connection that rests are answered afterwards, in order, pipelined ones too', async () => {
+	const other = await stage.chat();
+	const before = await rests();
+	const line = await dial(stage.server);
+	const body = JSON.stringify({ model: 'nobody knows this model', input: costly('').input });
+	const head = (what) => `${what} HTTP/1.1\r\nHost: ${stage.server.address}\r\nAuthorization: Bearer ${stage.key}\r\n`;
+	const post = `${head('POST /v1/responses')}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+	for (let count = 0; count < 3; count++) {
+		line.write(post);
+		await line.read(new RegExp(`(HTTP/1.1 4\\d\\d[^]*){${count + 1}}`));
+	}
+	line.write(`${head('GET /v1/models')}\r\n`.repeat(3));
+	await line.read(/(HTTP\/1.1 200[^]*){3}/);
+	assert.ok((await rests()) > before, 'it rested');
+	line.drop();
 	await other.close();
 });

@@ -26,18 +26,18 @@ struct connection {
 	struct limiter limiter;
 	struct toll toll;
 	struct wheel_timer rest;
-	struct list tired; /* in edge->tired, until it is not read any more */
+	struct list tired;         /* in edge->tired, until it is not read any more */
 	struct exchange *exchange; /* the HTTP request under way, or NULL */
 	struct session *session;   /* after the upgrade */
 	void (*on_close)(struct connection *connection);
 	void (*on_writable)(struct connection *connection);
 	void (*on_rested)(struct connection *connection); /* after a rest; may be NULL */
-	bool asked;     /* a request has been read */
-	bool finishing; /* close as soon as what was written is out */
-	bool lingering; /* answered before the whole request was read: swallow the rest for a moment */
-	bool paused;  /* what hangs on it does not want more now */
-	bool resting; /* it has had more than its share of the loop */
-	bool deaf;    /* and is not read */
+	bool asked;                                       /* a request has been read */
+	bool finishing;                                   /* close as soon as what was written is out */
+	bool lingering;      /* answered before the whole request was read: swallow the rest for a moment */
+	bool paused;         /* what hangs on it does not want more now */
+	bool resting;        /* it has had more than its share of the loop */
+	bool deaf;           /* and is not read */
 	int64_t drain_by_us; /* when what was written must be out: see connection_await_drain */
 	struct log log;      /* conn=NUMBER */
 };

@@ -241,7 +241,8 @@ static void start(struct lane *lane, struct turn_wish *wish) {
 static void start_next(struct session *session) {
 	list_each(node, after, &session->waiting) {
 		struct waiting_turn *next = container_of(node, struct waiting_turn, link);
-		if (session->closing || session->connection->resting || session->in_flight >= session->edge->options.max_in_flight) {
+		if (session->closing || session->connection->resting ||
+		    session->in_flight >= session->edge->options.max_in_flight) {
 			break;
 		}
 		if (next->lane->running) {
@@ -393,7 +394,8 @@ static int wait_turn(struct lane *lane, struct turn_wish *wish, struct api_error
 void lanes_add(struct session *session, const char *tag, struct turn_wish *wish) {
 	struct api_error error;
 	struct lane *lane = use(session, tag, &error);
-	if (lane && !is_busy(lane) && !session->connection->resting && session->in_flight < session->edge->options.max_in_flight) {
+	if (lane && !is_busy(lane) && !session->connection->resting &&
+	    session->in_flight < session->edge->options.max_in_flight) {
 		start(lane, wish);
 		return;
 	}

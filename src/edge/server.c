@@ -158,8 +158,9 @@ static void register_metrics(struct edge_metrics *m, struct metrics *metrics) {
 		metrics_counter(metrics, "sluice_upgrades_refused_total", NULL, "WebSocket upgrades refused.");
 	m->abuse_closes = metrics_counter(metrics, "sluice_abuse_closes_total", NULL,
 					  "Sessions closed for too many refused requests.");
-	m->rests = metrics_counter(metrics, "sluice_rests_total", NULL,
-				   "Times a connection was not read for a while, because it had used its share of the loop.");
+	m->rests = metrics_counter(
+		metrics, "sluice_rests_total", NULL,
+		"Times a connection was not read for a while, because it had used its share of the loop.");
 	m->timeouts = metrics_counter(metrics, "sluice_timeouts_total", NULL, "Connections closed by a deadline.");
 }
 

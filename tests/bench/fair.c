@@ -144,9 +144,10 @@ static void on_readable(struct client *c) {
 static void start_turn(const struct client *probe, int number, int64_t now) {
 	char text[256];
 	unanswered += asked_us[number] != 0 && side >= 0;
-	snprintf(text, sizeof text,
-		 "{\"type\":\"response.create\",\"model\":\"short\",\"input\":\"go\",\"store\":false,\"stream_id\":\"p%d\"}",
-		 number);
+	snprintf(
+		text, sizeof text,
+		"{\"type\":\"response.create\",\"model\":\"short\",\"input\":\"go\",\"store\":false,\"stream_id\":\"p%d\"}",
+		number);
 	asked_us[number] = now;
 	send_frame(probe->fd, text);
 }
@@ -200,17 +201,21 @@ static void prepare(struct greedy *g) {
 	} else if (strcmp(g->kind, "medium") == 0) {
 		add(g, repeat(CREATE "\"", "x", 60000, "\"}"));
 	} else if (strcmp(g->kind, "items") == 0) {
-		add(g, repeat(CREATE "[{\"role\":\"user\",\"content\":\"a\"}", ",{\"role\":\"user\",\"content\":\"bb\"}", 1500, "]}"));
+		add(g, repeat(CREATE "[{\"role\":\"user\",\"content\":\"a\"}",
+			      ",{\"role\":\"user\",\"content\":\"bb\"}", 1500, "]}"));
 	} else if (strcmp(g->kind, "pings") == 0) {
 		add(g, "{\"type\":\"sluice:ping\"}");
 	} else if (strcmp(g->kind, "lanes") == 0) {
-		add_lanes(g, "{\"type\":\"response.create\",\"model\":\"short\",\"input\":\"go\",\"stream_id\":\"g%d\"}");
+		add_lanes(g,
+			  "{\"type\":\"response.create\",\"model\":\"short\",\"input\":\"go\",\"stream_id\":\"g%d\"}");
 		g->window = 32;
 	} else if (strcmp(g->kind, "unread") == 0) {
-		add_lanes(g, "{\"type\":\"response.create\",\"model\":\"long\",\"input\":\"go\",\"stream_id\":\"g%d\"}");
+		add_lanes(g,
+			  "{\"type\":\"response.create\",\"model\":\"long\",\"input\":\"go\",\"stream_id\":\"g%d\"}");
 		g->reads = false;
 	} else if (strcmp(g->kind, "resume") == 0) {
-		snprintf(text, sizeof text, "{\"type\":\"sluice:response.resume\",\"response_id\":\"%s\"}", g->prepared);
+		snprintf(text, sizeof text, "{\"type\":\"sluice:response.resume\",\"response_id\":\"%s\"}",
+			 g->prepared);
 		add(g, text);
 		g->window = 2;
 	} else if (strcmp(g->kind, "context") == 0) {
@@ -228,8 +233,9 @@ static void prepare(struct greedy *g) {
 					       "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n"
 					       "Content-Type: application/json\r\n",
 					       body ? "POST" : "GET", body ? "/v1/responses" : g->prepared, g->key);
-		g->length[0] += (size_t)sprintf(g->text[0] + g->length[0], body ? "Content-Length: %zu\r\n\r\n%s" : "\r\n",
-						body ? strlen(body) : 0, body);
+		g->length[0] +=
+			(size_t)sprintf(g->text[0] + g->length[0], body ? "Content-Length: %zu\r\n\r\n%s" : "\r\n",
+					body ? strlen(body) : 0, body);
 		g->count = 1;
 	} else {
 		fprintf(stderr, "fair: no kind %s\n", g->kind);
@@ -263,7 +269,8 @@ static void be_greedy(struct greedy *g) {
 	int64_t heard_us = now_us();
 	for (;;) {
 		bool wants = ready && (sent > 0 || !g->window || under_way < g->window);
-		struct pollfd p = {.fd = g->fd, .events = (short)((g->reads || !ready ? POLLIN : 0) | (wants ? POLLOUT : 0))};
+		struct pollfd p = {.fd = g->fd,
+				   .events = (short)((g->reads || !ready ? POLLIN : 0) | (wants ? POLLOUT : 0))};
 		poll(&p, 1, 20);
 		if (p.revents & POLLIN) {
 			ssize_t got = recv(g->fd, bytes, sizeof bytes - 1, 0);

@@ -196,6 +196,8 @@ int response_completion_failure(const struct response *response, struct api_erro
  * stored, or a replay). Borrowed; hold them to keep them. */
 struct turn *response_turn(const struct response *response);
 struct conversation *response_conversation(const struct response *response);
+/* About how many tokens the model was shown; 0: it was not asked. */
+int64_t response_shown_tokens(const struct response *response);
 /* Under which settings it runs. Borrowed. */
 const struct request_settings *response_settings(const struct response *response);
 /* Its output items: whole once it has ended. Borrowed. */

@@ -9,9 +9,12 @@
 #include <sys/socket.h>
 
 #include "base/mem.h"
+#include "response/engine.h"
 
 #define CONNECTION_MAGIC 0x636f6e6eu
 #define DRAIN_CHECK_MS 200
+/* Loop time to load, put together and write what the model is shown: 5 ns for a byte. */
+#define TOKEN_NS 20
 
 /* The ticker stands still while nothing has a deadline; the wheel then has to be told what time it is. */
 static void ticker_start(struct edge *edge) {
@@ -19,7 +22,7 @@ static void ticker_start(struct edge *edge) {
 		return;
 	}
 	edge->ticking = true;
-	edge->wheel.tick = edge_now_us(edge) / WHEEL_TICK_US;
+	edge->wheel.tick = edge->rests.tick = edge_now_us(edge) / WHEEL_TICK_US;
 	uv_timer_start(&edge->ticker, edge->on_tick, WHEEL_TICK_US / 1000, WHEEL_TICK_US / 1000);
 }
 
@@ -50,16 +53,27 @@ struct connection *connection_of(struct lws *wsi) {
 	return connection && connection->magic == CONNECTION_MAGIC ? connection : NULL;
 }
 
+static void forget_rest(struct connection *connection) {
+	wheel_cancel(&connection->edge->rests, &connection->rest);
+	if (list_linked(&connection->tired)) {
+		list_remove(&connection->tired);
+	}
+	connection->resting = false;
+	connection->deaf = false;
+}
+
 void connection_closed(struct connection *connection) {
 	if (!connection->wsi) {
 		return;
 	}
 	connection_clear_deadline(connection);
+	forget_rest(connection);
 	if (connection->on_close) {
 		connection->on_close(connection);
 		connection->on_close = NULL;
 	}
 	connection->on_writable = NULL;
+	connection->on_rested = NULL;
 	connection->wsi = NULL;
 }
 
@@ -167,6 +181,7 @@ void connection_finish(struct connection *connection) {
 		return;
 	}
 	connection->finishing = true;
+	connection_rest_over(connection);
 	connection_resume(connection);
 	lws_callback_on_writable(connection->wsi);
 	connection_await_drain(connection);
@@ -197,7 +212,69 @@ void connection_pause(struct connection *connection) {
 void connection_resume(struct connection *connection) {
 	if (connection->wsi && connection->paused) {
 		connection->paused = false;
+		if (!connection->deaf) {
+			lws_rx_flow_control(connection->wsi, 1);
+		}
+	}
+}
+
+static void charge(struct connection *connection, int64_t held_us, int64_t begun_us) {
+	struct edge *edge = connection->edge;
+	int64_t now = edge_now_us(edge);
+	/* Who is alone harms nobody. */
+	if (edge->connection_count == 1) {
+		return;
+	}
+	int64_t rest_us = toll_take(&connection->toll, held_us, begun_us, now);
+	if (rest_us == 0 || !connection->wsi || connection->finishing) {
+		return;
+	}
+	counter_add(edge->metrics.rests, !connection->resting);
+	ticker_start(edge);
+	wheel_set(&edge->rests, &connection->rest, now + rest_us);
+	connection->resting = true;
+	/* The next request of HTTP waits for the end of the rest by itself (http.c). */
+	if (connection->session && !connection->deaf && !list_linked(&connection->tired)) {
+		list_append(&edge->tired, &connection->tired);
+	}
+}
+
+void connection_stop_tired(struct edge *edge) {
+	list_each(node, after, &edge->tired) {
+		struct connection *connection = container_of(node, struct connection, tired);
+		list_remove(node);
+		connection->deaf = true;
+		if (!connection->paused) {
+			lws_rx_flow_control(connection->wsi, 0);
+		}
+	}
+}
+
+void connection_charge(struct connection *connection, int64_t held_us) {
+	charge(connection, held_us, edge_now_us(connection->edge));
+}
+
+void connection_charge_question(struct connection *connection, const struct response *response, int64_t begun_us) {
+	charge(connection, response_shown_tokens(response) * TOKEN_NS / 1000, begun_us);
+}
+
+void connection_rest_over(struct connection *connection) {
+	if (!connection->resting) {
+		return;
+	}
+	bool deaf = connection->deaf;
+	forget_rest(connection);
+	if (deaf && connection->wsi && !connection->paused) {
 		lws_rx_flow_control(connection->wsi, 1);
+	}
+}
+
+void connection_rested(void *owner, struct wheel_timer *timer) {
+	(void)owner;
+	struct connection *connection = container_of(timer, struct connection, rest);
+	connection_rest_over(connection);
+	if (connection->on_rested) {
+		connection->on_rested(connection);
 	}
 }
 

@@ -6,10 +6,12 @@
 
 #include "edge.h"
 #include "limiter.h"
+#include "toll.h"
 
 struct exchange;
 struct session;
 struct connection;
+struct response;
 
 typedef void connection_deadline_fn(struct connection *connection);
 
@@ -22,14 +24,20 @@ struct connection {
 	struct wheel_timer timer;
 	connection_deadline_fn *on_deadline;
 	struct limiter limiter;
+	struct toll toll;
+	struct wheel_timer rest;
+	struct list tired;         /* in edge->tired, until it is not read any more */
 	struct exchange *exchange; /* the HTTP request under way, or NULL */
 	struct session *session;   /* after the upgrade */
 	void (*on_close)(struct connection *connection);
 	void (*on_writable)(struct connection *connection);
-	bool asked;     /* a request has been read */
-	bool finishing; /* close as soon as what was written is out */
-	bool lingering; /* answered before the whole request was read: swallow the rest for a moment */
-	bool paused;
+	void (*on_rested)(struct connection *connection); /* after a rest; may be NULL */
+	bool asked;                                       /* a request has been read */
+	bool finishing;                                   /* close as soon as what was written is out */
+	bool lingering;      /* answered before the whole request was read: swallow the rest for a moment */
+	bool paused;         /* what hangs on it does not want more now */
+	bool resting;        /* it has had more than its share of the loop */
+	bool deaf;           /* and is not read */
 	int64_t drain_by_us; /* when what was written must be out: see connection_await_drain */
 	struct log log;      /* conn=NUMBER */
 };
@@ -69,6 +77,20 @@ int connection_verdict(const struct connection *connection);
 /* Stops and resumes reading. Must be resumed before anything is written. */
 void connection_pause(struct connection *connection);
 void connection_resume(struct connection *connection);
+/* Books `held_us` of the loop's processor time that the connection has used, and lets it rest when that was too much: it is not read
+ * until others have had their share (toll.h). What it is sent goes out meanwhile. */
+void connection_charge(struct connection *connection, int64_t held_us);
+/* The same for what the model was shown in a turn, which is estimated by its size. What has passed since the turn began
+ * counts as rest: who continues a long conversation after a long answer does not wait. */
+void connection_charge_question(struct connection *connection, const struct response *response, int64_t begun_us);
+/* Reads on at once: for a connection that is being closed. */
+void connection_rest_over(struct connection *connection);
+/* Before each poll: stops reading those that have begun to rest. Not earlier: what libwebsockets 4.1.6 has read and keeps,
+ * because reading was stopped in the middle of it, it does not look at again when reading goes on. Whoever is called back
+ * during a rest keeps what comes. */
+void connection_stop_tired(struct edge *edge);
+/* From the ticker: what the wheel of rests fires. */
+void connection_rested(void *owner, struct wheel_timer *timer);
 /* Has the kernel end the connection when what was sent is not acknowledged for so long: a peer that is gone without a word.
  * The same for a peer that takes nothing. */
 void connection_expect_acknowledgement(const struct connection *connection, int64_t ms);

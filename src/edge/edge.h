@@ -2,6 +2,8 @@
 #ifndef SLUICE_EDGE_EDGE_H
 #define SLUICE_EDGE_EDGE_H
 
+#include <time.h>
+
 #include "base/buf.h"
 #include "base/list.h"
 #include "edge/server.h"
@@ -25,6 +27,7 @@ struct edge_metrics {
 	struct counter *upgrades_refused;
 	struct counter *abuse_closes;
 	struct counter *timeouts;
+	struct counter *rests;
 };
 
 struct edge {
@@ -48,7 +51,9 @@ struct edge {
 	uv_timer_t ticker;
 	uv_timer_cb on_tick;
 	bool ticking;
-	struct wheel wheel;
+	struct wheel wheel; /* deadlines */
+	struct list tired;  /* connections that have just begun to rest */
+	struct wheel rests; /* of connections that had more than their share */
 
 	struct list connections;
 	size_t connection_count;
@@ -75,6 +80,13 @@ struct edge {
 
 static inline int64_t edge_now_us(const struct edge *edge) {
 	return clock_monotonic_us(edge->deps.clock);
+}
+
+/* The processor time of this thread: what is done on the loop, without what others took of the processor meanwhile. */
+static inline int64_t edge_used_us(void) {
+	struct timespec used;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
 }
 
 /* The same clock as it stood when the loop last woke up, in whole milliseconds: costs nothing, for what each token does. */

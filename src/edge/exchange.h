@@ -27,6 +27,7 @@ struct exchange {
 	bool keep_alive; /* may the connection go on after the answer */
 	bool has_body;   /* a Content-Length was sent: wait for the body's end */
 	bool body_complete;
+	bool delayed;    /* served when the connection has rested */
 	bool is_read_on; /* libwebsockets reads while we answer, and so notices when the client leaves */
 	struct buf body;
 	struct buf answer;     /* what a handler keeps for its answer while it waits */

@@ -252,7 +252,7 @@ static void reply_preflight(struct exchange *exchange) {
 		});
 }
 
-static void dispatch(struct exchange *exchange) {
+static void serve(struct exchange *exchange) {
 	if (exchange->refused) {
 		reply_error(exchange, &exchange->refusal);
 	} else if (exchange->options) {
@@ -261,6 +261,26 @@ static void dispatch(struct exchange *exchange) {
 		actions[exchange->match.route->action].handle(exchange);
 	} else {
 		static_serve(exchange);
+	}
+}
+
+/* The connection outlives the exchange: libwebsockets frees it from the loop. */
+static void dispatch(struct exchange *exchange) {
+	struct connection *connection = exchange->connection;
+	exchange->delayed = connection->resting;
+	if (exchange->delayed) {
+		exchange_wait(exchange);
+		return;
+	}
+	int64_t before_us = edge_used_us();
+	serve(exchange);
+	connection_charge(connection, edge_used_us() - before_us);
+}
+
+static void on_rested(struct connection *connection) {
+	struct exchange *exchange = exchange_of(connection);
+	if (exchange && exchange->delayed) {
+		dispatch(exchange);
 	}
 }
 
@@ -336,6 +356,7 @@ int http_request(struct connection *connection) {
 	}
 	connection->on_close = on_close;
 	connection->on_writable = on_writable;
+	connection->on_rested = on_rested;
 	struct exchange *exchange = exchange_new(connection);
 	return exchange ? begin(exchange, connection->wsi) : -1;
 }

@@ -241,7 +241,8 @@ static void start(struct lane *lane, struct turn_wish *wish) {
 static void start_next(struct session *session) {
 	list_each(node, after, &session->waiting) {
 		struct waiting_turn *next = container_of(node, struct waiting_turn, link);
-		if (session->closing || session->in_flight >= session->edge->options.max_in_flight) {
+		if (session->closing || session->connection->resting ||
+		    session->in_flight >= session->edge->options.max_in_flight) {
 			break;
 		}
 		if (next->lane->running) {
@@ -254,6 +255,10 @@ static void start_next(struct session *session) {
 		mem_free(next);
 	}
 	lanes_close_if_over(session);
+}
+
+void lanes_go_on(struct session *session) {
+	start_next(session);
 }
 
 static void remember(struct lane *lane, const struct response *response) {
@@ -344,6 +349,7 @@ static void on_ended(struct stream *stream) {
 		 LOG_S("status", response_status_name(response_status(response))), LOG_I("events", stream->events),
 		 LOG_I("us", edge_now_us(session->edge) - lane->turn_started_us), LOG_S("user", session->who.user));
 	remember(lane, response);
+	connection_charge_question(session->connection, response, lane->turn_started_us);
 	struct turn_wish successor = {0};
 	bool follows = follow_steering(lane, response, &successor);
 	stream_close(stream);
@@ -388,7 +394,8 @@ static int wait_turn(struct lane *lane, struct turn_wish *wish, struct api_error
 void lanes_add(struct session *session, const char *tag, struct turn_wish *wish) {
 	struct api_error error;
 	struct lane *lane = use(session, tag, &error);
-	if (lane && !is_busy(lane) && session->in_flight < session->edge->options.max_in_flight) {
+	if (lane && !is_busy(lane) && !session->connection->resting &&
+	    session->in_flight < session->edge->options.max_in_flight) {
 		start(lane, wish);
 		return;
 	}

@@ -31,6 +31,8 @@ bool lanes_remember(const struct session *session, struct str id);
 bool lanes_idle(const struct session *session);
 /* Closes the session if it has nothing to do and its time is over (drain, lifetime). */
 void lanes_close_if_over(struct session *session);
+/* Starts what waits and may start: after a rest of the connection. */
+void lanes_go_on(struct session *session);
 /* Lets go of everything. */
 void lanes_free(struct session *session);
 

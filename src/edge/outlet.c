@@ -99,6 +99,7 @@ void outlet_close(struct session *session, uint16_t code, const char *text) {
 	session->close_code = code;
 	session->close_text = text;
 	log_info(&connection->log, "closing", LOG_I("code", code), LOG_S("why", text));
+	connection_rest_over(connection);
 	lws_callback_on_writable(connection->wsi);
 	connection_set_deadline(connection, SESSION_CLOSE_MS, connection_kill);
 }

@@ -6,6 +6,8 @@
 #include "base/mem.h"
 
 #define EXCHANGE_MAGIC 0x65786368u
+/* What it takes to read an answer from the store, to open it, to make JSON of it and to write it: 4 ns for a byte. */
+#define ANSWER_BYTES_PER_US 250
 
 struct exchange *exchange_new(struct connection *connection) {
 	struct exchange *exchange = mem_zalloc(sizeof *exchange);
@@ -35,6 +37,9 @@ void exchange_wait(struct exchange *exchange) {
 
 void exchange_free(struct exchange *exchange) {
 	conversation_cancel(&exchange->op);
+	if (exchange->cursor.response) {
+		connection_charge_question(exchange->connection, exchange->cursor.response, exchange->started_us);
+	}
 	cursor_close(&exchange->cursor);
 	auth_forget(exchange->edge->deps.auth, exchange);
 	exchange->connection->exchange = NULL;
@@ -160,6 +165,7 @@ static bool write_out(struct exchange *exchange, struct buf *out) {
 		size_t length = out->length - LWS_HEADROOM;
 		written = lws_write(connection->wsi, (unsigned char *)out->data + LWS_HEADROOM, length,
 				    LWS_WRITE_HTTP) >= (int)length;
+		connection_charge(connection, (int64_t)length / ANSWER_BYTES_PER_US);
 	}
 	if (!written) {
 		exchange_free(exchange);

@@ -158,14 +158,18 @@ static void register_metrics(struct edge_metrics *m, struct metrics *metrics) {
 		metrics_counter(metrics, "sluice_upgrades_refused_total", NULL, "WebSocket upgrades refused.");
 	m->abuse_closes = metrics_counter(metrics, "sluice_abuse_closes_total", NULL,
 					  "Sessions closed for too many refused requests.");
+	m->rests = metrics_counter(
+		metrics, "sluice_rests_total", NULL,
+		"Times a connection was not read for a while, because it had used its share of the loop.");
 	m->timeouts = metrics_counter(metrics, "sluice_timeouts_total", NULL, "Connections closed by a deadline.");
 }
 
 static void on_tick(uv_timer_t *ticker) {
 	struct edge *edge = ticker->data;
 	wheel_advance(&edge->wheel, edge_now_us(edge), connection_fire, edge);
+	wheel_advance(&edge->rests, edge_now_us(edge), connection_rested, edge);
 	users_sweep(edge->users, edge_now_us(edge));
-	if (edge->wheel.count == 0) {
+	if (edge->wheel.count == 0 && edge->rests.count == 0) {
 		uv_timer_stop(ticker);
 		edge->ticking = false;
 	}
@@ -173,6 +177,7 @@ static void on_tick(uv_timer_t *ticker) {
 
 static void on_before_poll(uv_prepare_t *prepare) {
 	struct edge *edge = prepare->data;
+	connection_stop_tired(edge);
 	edge->polling = true;
 }
 
@@ -308,7 +313,9 @@ struct edge *edge_new(const struct edge_options *options, const struct edge_deps
 	edge->options.public_url = NULL;
 	edge->deps = *deps;
 	list_init(&edge->connections);
+	list_init(&edge->tired);
 	wheel_init(&edge->wheel, edge_now_us(edge));
+	wheel_init(&edge->rests, edge_now_us(edge));
 	edge->on_tick = on_tick;
 	start_handles(edge);
 	register_metrics(&edge->metrics, deps->metrics);

@@ -37,11 +37,14 @@ static void on_close(struct connection *connection) {
 	let_go(session);
 	buf_free(&session->message);
 	buf_free(&session->control);
+	buf_free(&session->held);
 	mem_free(session->request_id);
 	session->request_id = NULL;
 	session->closing = true;
 	log_debug(&connection->log, "session closed");
 }
+
+static void on_rested(struct connection *connection);
 
 struct session *session_new(struct connection *connection, const struct principal *who) {
 	struct session *session = mem_zalloc(sizeof *session);
@@ -66,6 +69,7 @@ struct session *session_new(struct connection *connection, const struct principa
 	list_init(&session->lookups);
 	connection->session = session;
 	connection->on_close = on_close;
+	connection->on_rested = on_rested;
 	gauge_add(session->edge->metrics.http_connections, -1);
 	gauge_add(session->edge->metrics.websocket_connections, 1);
 	return session;
@@ -89,6 +93,10 @@ static void arm(struct session *session) {
 	}
 	int64_t left_ms = (next - now_us(session) + 999) / 1000;
 	connection_set_deadline(session->connection, left_ms > 0 ? left_ms : 0, on_deadline);
+}
+
+static void heard(struct session *session) {
+	session->pong_us = 0;
 }
 
 static void ping(struct session *session, int64_t now) {
@@ -129,6 +137,9 @@ static void expire(struct session *session) {
 static void on_deadline(struct connection *connection) {
 	struct session *session = session_of(connection);
 	int64_t now = now_us(session);
+	if (connection->resting) {
+		heard(session); /* it may have answered, and we do not listen */
+	}
 	if (session->pong_us && now >= session->pong_us) {
 		connection_time_out(connection);
 		return;
@@ -145,10 +156,6 @@ static void on_deadline(struct connection *connection) {
 	if (connection->wsi && !session->closing) {
 		arm(session);
 	}
-}
-
-static void heard(struct session *session) {
-	session->pong_us = 0;
 }
 
 /* --- the close ---------------------------------------------------------------------------------------------------- */
@@ -190,20 +197,55 @@ int session_established(struct connection *connection) {
 	return 0;
 }
 
-static void complete(struct session *session) {
+static void complete(struct session *session, struct str text, size_t cost) {
 	struct edge *edge = session->edge;
 	struct api_error error;
-	size_t cost = session->message.length + (size_t)session->fragments * FRAGMENT_COST;
-	counter_add(edge->metrics.messages_in, 1);
-	if (session->discarding) {
-		return;
-	}
+	int64_t before_us = edge_used_us();
 	if (limiter_take_bytes(&session->connection->limiter.bytes, &edge->options.bytes, now_us(session), cost,
 			       &error)) {
 		message_refuse(session, "", &error);
-		return;
+	} else {
+		message_handle(session, text);
 	}
-	message_handle(session, buf_str(&session->message));
+	connection_charge(session->connection, edge_used_us() - before_us);
+}
+
+/* Before each message in session->held. */
+struct held {
+	size_t length;
+	size_t cost;
+};
+
+/* For after the rest. No more comes than what was read at once: then reading stops. */
+static void hold(struct session *session, size_t cost) {
+	struct held head = {.length = session->message.length, .cost = cost};
+	buf_append_str(&session->held, (struct str){(const char *)&head, sizeof head});
+	buf_append_str(&session->held, buf_str(&session->message));
+	if (session->held.failed) {
+		outlet_close(session, CLOSE_INTERNAL, "no memory for what was sent");
+	}
+}
+
+static void on_rested(struct connection *connection) {
+	struct session *session = session_of(connection);
+	struct buf held = session->held;
+	session->held = (struct buf)BUF_INIT;
+	lanes_go_on(session);
+	size_t at = 0;
+	while (at < held.length && !connection->resting && !session->closing) {
+		struct held head;
+		memcpy(&head, held.data + at, sizeof head);
+		at += sizeof head;
+		complete(session, (struct str){held.data + at, head.length}, head.cost);
+		at += head.length;
+	}
+	if (at < held.length && !session->closing) {
+		buf_append_str(&session->held, (struct str){held.data + at, held.length - at});
+		if (session->held.failed) {
+			outlet_close(session, CLOSE_INTERNAL, "no memory for what was sent");
+		}
+	}
+	buf_free(&held);
 }
 
 static void refuse_message(struct session *session, enum api_error_code code) {
@@ -263,7 +305,13 @@ int session_receive(struct connection *connection, struct str bytes) {
 	bool last = lws_is_final_fragment(connection->wsi) && lws_remaining_packet_payload(connection->wsi) == 0;
 	take(session, bytes);
 	if (last) {
-		complete(session);
+		size_t cost = session->message.length + (size_t)session->fragments * FRAGMENT_COST;
+		counter_add(session->edge->metrics.messages_in, 1);
+		if (!session->discarding && connection->resting) {
+			hold(session, cost);
+		} else if (!session->discarding) {
+			complete(session, buf_str(&session->message), cost);
+		}
 		reset_message(session);
 	}
 	return connection_verdict(connection);
@@ -284,8 +332,10 @@ int session_writable(struct connection *connection) {
 		return -1;
 	}
 	heard(session);
+	int64_t before_us = edge_used_us();
 	streams_pump(session);
 	send_close(session);
+	connection_charge(connection, edge_used_us() - before_us);
 	return connection_verdict(connection);
 }
 

@@ -22,6 +22,7 @@ struct session {
 	struct buf message; /* fragments so far */
 	uint64_t fragments; /* of the message under way: frames, however many reads they take */
 	uint64_t received;  /* its bytes, kept or dropped */
+	struct buf held;    /* messages that came before the connection was not read any more: see connection_charge */
 	bool in_frame;      /* more of the frame under way is to come */
 	bool discarding;    /* the rest of the message is dropped: it was refused */
 

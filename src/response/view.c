@@ -169,6 +169,10 @@ const struct item_list *response_input(const struct response *response) {
 	return response->turn ? &response->turn->input : &response->input;
 }
 
+int64_t response_shown_tokens(const struct response *response) {
+	return response->shown_tokens;
+}
+
 const struct request_settings *response_settings(const struct response *response) {
 	return &response->settings;
 }

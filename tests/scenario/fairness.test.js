@@ -1,0 +1,78 @@
+// One connection that keeps the loop busy is not read for a while; nothing of it is lost, and others are served.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { dial } from '../lib/raw.js';
+import { eventually, setup } from '../lib/setup.js';
+import { test } from '../lib/test.js';
+
+const stage = setup();
+
+const rests = async () => Number(/^sluice_rests_total (\d+)/m.exec(await (await stage.server.fetch('/metrics')).text())[1]);
+
+/** Takes the loop milliseconds to read, and fits one read of the socket. */
+const costly = (name) => ({
+	type: 'response.create',
+	store: false,
+	stream_id: 'busy',
+	input: [...Array(300).fill({ role: 'user', content: 'a' }), { role: 'user', content: name }],
+});
+
+/** All in one write, so that the server has read the later ones when the first makes it rest. */
+function sendTogether(chat, messages) {
+	chat.socket._socket.cork();
+	messages.forEach((message) => chat.send(message));
+	chat.socket._socket.uncork();
+}
+
+test('a connection that holds the loop rests; what it sent is answered in order afterwards', async () => {
+	const [busy, other] = [await stage.chat(), await stage.chat()];
+	const before = await rests();
+	const pings = Array.from({ length: 8 }, (_, i) => ({ type: 'sluice:ping', stream_id: `p${i}` }));
+	sendTogether(busy, [costly('one'), costly('two'), ...pings]);
+	await busy.wait((event) => event.type === 'sluice:pong' && event.stream_id === 'p7', { from: 0 });
+	const pongs = busy.events.filter((event) => event.type === 'sluice:pong').map((event) => event.stream_id);
+	assert.deepEqual(pongs, pings.map((ping) => ping.stream_id));
+	assert.ok((await rests()) > before, 'it rested');
+	assert.equal((await other.turn('and me')).text, 'You said: and me');
+	await Promise.all([busy.close(), other.close()]);
+});
+
+test('turns that wait while the connection rests are started afterwards, in order', async () => {
+	const [busy, other] = [await stage.chat(), await stage.chat()];
+	sendTogether(busy, ['first', 'second', 'third'].map(costly));
+	const done = (event) => event.type === 'response.completed';
+	await eventually(() => busy.events.filter(done).length, (count) => count === 3);
+	const said = busy.events.filter((event) => event.type === 'response.output_text.done').map((event) => event.text);
+	assert.deepEqual(said, ['first', 'second', 'third'].map((name) => `You said: ${name}`));
+	await Promise.all([busy.close(), other.close()]);
+});
+
+test('one that goes away while it rests is forgotten', async () => {
+	const [busy, other] = [await stage.chat(), await stage.chat()];
+	const before = await rests();
+	sendTogether(busy, ['first', 'second', 'third'].map(costly));
+	await eventually(rests, (count) => count > before);
+	const closed = once(busy.socket, 'close');
+	busy.socket.terminate();
+	await closed;
+	assert.equal((await other.turn('still here')).text, 'You said: still here');
+	await other.close();
+});
+
+test('requests over HTTP on a connection that rests are answered afterwards, in order, pipelined ones too', async () => {
+	const other = await stage.chat();
+	const before = await rests();
+	const line = await dial(stage.server);
+	const body = JSON.stringify({ model: 'nobody knows this model', input: costly('').input });
+	const head = (what) => `${what} HTTP/1.1\r\nHost: ${stage.server.address}\r\nAuthorization: Bearer ${stage.key}\r\n`;
+	const post = `${head('POST /v1/responses')}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+	for (let count = 0; count < 3; count++) {
+		line.write(post);
+		await line.read(new RegExp(`(HTTP/1.1 4\\d\\d[^]*){${count + 1}}`));
+	}
+	line.write(`${head('GET /v1/models')}\r\n`.repeat(3));
+	await line.read(/(HTTP\/1.1 200[^]*){3}/);
+	assert.ok((await rests()) > before, 'it rested');
+	line.drop();
+	await other.close();
+});

@@ -8,10 +8,8 @@ static struct claims *claims_of(const struct response *r) {
 
 enum claim_state idempotency_take(struct response *r, const struct conversation_claim *claim,
 				  struct claim_first *first) {
-	struct idempotency how = {.loop = r->registry->loop,
-				  .stored = r->settings.store,
-				  .claim = *claim,
-				  .created_ms = r->created_ms};
+	struct idempotency how = {
+		.loop = r->registry->loop, .stored = r->settings.store, .claim = *claim, .created_ms = r->created_ms};
 	memcpy(how.response, r->id, sizeof how.response);
 	return claims_take(claims_of(r), &how, &r->idempotency, first);
 }

@@ -26,7 +26,7 @@ struct presence {
 	unsigned loop;
 	bool stored;
 	bool running;
-	bool owed; /* its end, to the store */
+	bool owed;  /* its end, to the store */
 	bool shown; /* that it began is durable */
 	bool unwatched;
 	struct directory_conversation *conversation;

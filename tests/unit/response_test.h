@@ -39,7 +39,7 @@ struct watcher {
 	size_t close_after; /* events; 0: never */
 	bool prepare_only;  /* asks for generate: false */
 	bool background;
-	bool may_break; /* may be refused in the middle: its loop lost the response's */
+	bool may_break;        /* may be refused in the middle: its loop lost the response's */
 	const char *key;       /* idempotency key, or NULL */
 	const char *continues; /* conversation, or NULL */
 	char id[ID_SIZE];

@@ -1,7 +1,8 @@
 /* A response of one loop, followed from others: every event, number and end as whoever is on its own loop gets them. */
 #include "loops_test.h"
 
-#define HOLD(text) {.bytes = STREAM text, .then = THEN_HOLD}
+#define HOLD(text)                                                                                                     \
+	{ .bytes = STREAM text, .then = THEN_HOLD }
 #define CITATION                                                                                                       \
 	"{\"type\":\"url_citation\",\"url\":\"https://example.org\",\"start_index\":0,\"end_index\":2,\"title\":\"e\"}"
 #define LOGPROB "{\"content\":[{\"token\":\"He\",\"bytes\":[72,101],\"logprob\":-0.5,\"top_logprobs\":[]}]}"
@@ -446,9 +447,8 @@ static void a_glance(void **state) {
 		struct watcher away = {0};
 		const struct engine_watch from = {
 			.owner = OWNER, .id = str_of(home.id), .glances = true, .log = &crowd.stage.vessel.log};
-		assert_int_equal(engine_watch(crowd.engines[1], &from, &away.cursor, &sink_of_glance, &away,
-					      &away.error),
-				 0);
+		assert_int_equal(
+			engine_watch(crowd.engines[1], &from, &away.cursor, &sink_of_glance, &away, &away.error), 0);
 		wait_for(&crowd.stage, &away);
 		assert_false(away.refused);
 		struct response *r = glanced;

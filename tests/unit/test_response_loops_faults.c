@@ -3,7 +3,8 @@
 #include "loops_test.h"
 #include "unsure_driver.h"
 
-#define HELD {.bytes = STREAM DELTA("Hel"), .then = THEN_HOLD}
+#define HELD                                                                                                           \
+	{ .bytes = STREAM DELTA("Hel"), .then = THEN_HOLD }
 
 static void say_the_rest(struct crowd *crowd) {
 	static const struct answer rest = {.bytes = DELTA("lo") FINISH("stop") USAGE DONE, .piece = 40};

@@ -177,8 +177,8 @@ static void go_on_reading(struct game *game) {
 }
 
 static void step(struct game *game) {
-	static void (*const moves[])(struct game *game) = {start_one,  watch_one, watch_one,  watch_one,    watch_one,
-							   repeat_one, leave_one, leave_one,  stop_one,     go_on_reading};
+	static void (*const moves[])(struct game * game) = {start_one,  watch_one, watch_one, watch_one, watch_one,
+							    repeat_one, leave_one, leave_one, stop_one,  go_on_reading};
 	size_t choice = below(game, 24);
 	if (choice < sizeof moves / sizeof moves[0]) {
 		moves[choice](game);

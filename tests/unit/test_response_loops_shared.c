@@ -1,7 +1,8 @@
 /* What counts for all loops together: idempotency keys, followers, who runs in a conversation, and limits. */
 #include "loops_test.h"
 
-#define HELD {.bytes = STREAM DELTA("Hel"), .then = THEN_HOLD}
+#define HELD                                                                                                           \
+	{ .bytes = STREAM DELTA("Hel"), .then = THEN_HOLD }
 
 static void say_the_rest(struct crowd *crowd) {
 	static const struct answer rest = {.bytes = DELTA("lo") FINISH("stop") USAGE DONE, .piece = 40};

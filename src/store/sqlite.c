@@ -6,6 +6,7 @@
 #include "folder.h"
 #include "sqlite_migrate.h"
 #include "sqlite_read.h"
+#include "sqlite_running.h"
 #include "sqlite_write.h"
 
 #define DEFAULT_BUSY_TIMEOUT_MS 5000
@@ -42,6 +43,7 @@ static int open_writer(struct store_backend *backend, const struct store_deps *d
 		return -1;
 	}
 	if (sqlite_writer_open(writer, err) != 0) {
+		sqlite_running_free(&writer->files.running);
 		return -1;
 	}
 	int swept = -1;

@@ -52,12 +52,18 @@ static inline struct seal_keyring *keyring_of(uint8_t byte) {
 }
 
 /* For tests to which only the DEK matters: of a keyring that lives as long as the program. */
+static struct seal_keyring *any_keyring;
+
+static inline void close_any_keyring(void) {
+	seal_keyring_free(&any_keyring);
+}
+
 static inline struct seal_dek *any_dek(void) {
-	static struct seal_keyring *keyring;
-	if (!keyring) {
-		keyring = keyring_of(0x77);
+	if (!any_keyring) {
+		any_keyring = keyring_of(0x77);
+		atexit(close_any_keyring);
 	}
-	return seal_dek_new(keyring);
+	return seal_dek_new(any_keyring);
 }
 
 static inline struct seal_dek_binding dek_binding(void) {

@@ -364,7 +364,9 @@ static void keys_share_locked_pages(void **state) {
 		assert_non_null(deks[i]);
 	}
 	long with = locked_kib() - before;
-	assert_true(with > 0);    /* locked they are */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they make mlock do nothing */
+	assert_true(with > 0);                                      /* locked they are */
+#endif
 	assert_true(with < MANY); /* less than a KiB for each */
 	for (size_t i = 0; i < MANY; i++) {
 		seal_dek_free(&deks[i]);

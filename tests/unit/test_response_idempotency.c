@@ -1,6 +1,5 @@
 /* One answer for all requests with one key: those that come while it runs, after its end, after a kill, and those that may
  * not have it. */
-#include <signal.h>
 
 #include <sqlite3.h>
 
@@ -700,7 +699,6 @@ static void memory_out_in_a_repeat_costs_no_second_bill(void **state) {
 }
 
 int main(void) {
-	signal(SIGPIPE, SIG_IGN); /* the scripted server writes to clients that are gone */
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(repeats_join_what_runs),
 		cmocka_unit_test(a_repeat_after_the_end_is_a_replay),

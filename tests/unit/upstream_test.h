@@ -4,6 +4,7 @@
 
 #include <netinet/in.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -266,6 +267,7 @@ static const struct upstream_sink sink = {.delta = on_delta, .flush = on_flush, 
 
 static inline void world_open(struct world *world, const struct answer *answers, size_t count) {
 	*world = (struct world){.answers = answers, .answer_count = count};
+	signal(SIGPIPE, SIG_IGN); /* the server writes to clients that are gone */
 	assert_int_equal(uv_loop_init(&world->loop), 0);
 	uv_timer_init(&world->loop, &world->watchdog);
 	uv_timer_start(&world->watchdog, on_watchdog, 20000, 0);

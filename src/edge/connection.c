@@ -15,6 +15,13 @@
 #define DRAIN_CHECK_MS 200
 /* Loop time to load, put together and write what the model is shown: 5 ns for a byte. */
 #define TOKEN_NS 20
+/* To read and unmask: for each of libwebsockets' calls, and each byte. It reads 4 KiB of HTTP at a time, of a WebSocket half a
+ * KiB, which takes a system call and a turn of the loop: 6 us. */
+#define READ_NS 1000
+#define READ_BYTE_NS 10
+#define READ_BYTES_MAX 1024
+/* Booked when so much has come together. */
+#define READ_BOOKED_NS 50000
 
 /* The ticker stands still while nothing has a deadline; the wheel then has to be told what time it is. */
 static void ticker_start(struct edge *edge) {
@@ -252,6 +259,15 @@ void connection_stop_tired(struct edge *edge) {
 
 void connection_charge(struct connection *connection, int64_t held_us) {
 	charge(connection, held_us, edge_now_us(connection->edge));
+}
+
+void connection_charge_read(struct connection *connection, size_t bytes) {
+	size_t costing = bytes < READ_BYTES_MAX ? bytes : READ_BYTES_MAX;
+	connection->read_ns += (uint32_t)(READ_NS + costing * READ_BYTE_NS);
+	if (connection->read_ns >= READ_BOOKED_NS) {
+		connection_charge(connection, connection->read_ns / 1000);
+		connection->read_ns = 0;
+	}
 }
 
 void connection_charge_question(struct connection *connection, const struct response *response, int64_t begun_us) {

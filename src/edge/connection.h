@@ -25,6 +25,7 @@ struct connection {
 	connection_deadline_fn *on_deadline;
 	struct limiter limiter;
 	struct toll toll;
+	uint32_t read_ns; /* loop time for reading that is not booked yet */
 	struct wheel_timer rest;
 	struct list tired;         /* in edge->tired, until it is not read any more */
 	struct exchange *exchange; /* the HTTP request under way, or NULL */
@@ -80,6 +81,8 @@ void connection_resume(struct connection *connection);
 /* Books `held_us` of the loop's processor time that the connection has used, and lets it rest when that was too much: it is not read
  * until others have had their share (toll.h). What it is sent goes out meanwhile. */
 void connection_charge(struct connection *connection, int64_t held_us);
+/* The same for reading `bytes` of what it sent, which is estimated: a read is short, and there are many. */
+void connection_charge_read(struct connection *connection, size_t bytes);
 /* The same for what the model was shown in a turn, which is estimated by its size. What has passed since the turn began
  * counts as rest: who continues a long conversation after a long answer does not wait. */
 void connection_charge_question(struct connection *connection, const struct response *response, int64_t begun_us);

@@ -370,6 +370,7 @@ int http_body(struct connection *connection, struct str bytes) {
 		return -1;
 	}
 	counter_add(exchange->edge->metrics.bytes_in, bytes.length);
+	connection_charge_read(connection, bytes.length);
 	if (exchange->refused) {
 		return 0;
 	}

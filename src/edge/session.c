@@ -298,6 +298,7 @@ int session_receive(struct connection *connection, struct str bytes) {
 	}
 	heard(session);
 	counter_add(session->edge->metrics.bytes_in, bytes.length);
+	connection_charge_read(connection, bytes.length);
 	if (session->closing) {
 		return 0;
 	}

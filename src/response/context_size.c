@@ -12,15 +12,28 @@
 
 /* --- measuring ------------------------------------------------------------------------------------------------------ */
 
+/* How many bytes of a word are 1, all others being 0. */
+static size_t sum_of_bytes(uint64_t word) {
+	return word * UINT64_C(0x0101010101010101) >> 56;
+}
+
+/* Eight bytes at a time: a long text is counted between two tokens of somebody else. */
 static int64_t text_tokens(struct str text) {
-	size_t ascii = 0;
-	size_t others = 0;
-	for (size_t i = 0; i < text.length; i++) {
-		unsigned char c = (unsigned char)text.data[i];
-		ascii += c < 0x80;
-		others += c >= 0xC0; /* the first byte of a character */
+	size_t above = 0;  /* bytes beyond ASCII */
+	size_t others = 0; /* of them, the first byte of a character */
+	size_t at = 0;
+	for (uint64_t word; at + sizeof word <= text.length; at += sizeof word) {
+		memcpy(&word, text.data + at, sizeof word);
+		uint64_t high = word >> 7 & UINT64_C(0x0101010101010101);
+		above += sum_of_bytes(high);
+		others += sum_of_bytes(high & word >> 6);
 	}
-	return (int64_t)((ascii + 3) / 4 + others);
+	for (; at < text.length; at++) {
+		unsigned char c = (unsigned char)text.data[at];
+		above += c >= 0x80;
+		others += c >= 0xC0;
+	}
+	return (int64_t)((text.length - above + 3) / 4 + others);
 }
 
 static int64_t part_tokens(const struct chat_part *part) {

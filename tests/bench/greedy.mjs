@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // One user who asks for all there is, in one way. Runs until it is ended; then prints what it did.
 //   tests/bench/greedy.mjs KIND PORT KEY
-// It is to be run niced: what it takes of the processors is not the server's fault.
+// It is to be run with the idle policy (chrt): what it takes of the processors is not the server's fault.
 import http from 'node:http';
 import { WebSocket } from 'ws';
 

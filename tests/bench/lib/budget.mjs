@@ -80,7 +80,7 @@ const startsRow = ({ relays }) => {
 };
 
 const fairnessRow = ({ kinds, worst }) => [
-	`worst: ${worst}, × ${n(kinds[worst].ratio)} (p99 ${ms(kinds[worst].without_p99_us)} → ${ms(kinds[worst].with_p99_us)})`,
+	`worst: ${worst}, × ${n(kinds[worst].ratio)} (p99 ${ms(kinds[worst].elsewhere.p99_us)} → ${ms(kinds[worst].here.p99_us)})`,
 	yes(kinds[worst].ratio <= 1.2),
 	'',
 ];
@@ -173,10 +173,16 @@ function fairnessTable({ fairness }) {
 	if (!fairness?.kinds) {
 		return [];
 	}
-	const rows = Object.entries(fairness.kinds)
+	const { alone, kinds } = fairness;
+	const pair = (one, name) => `${ms(one.elsewhere[name])} → ${ms(one.here[name])}`;
+	const rows = Object.entries(kinds)
 		.sort(([, a], [, b]) => b.ratio - a.ratio)
-		.map(([kind, one]) => [`\`${kind}\``, `× ${n(one.ratio)}`, `${ms(one.without_p99_us)} → ${ms(one.with_p99_us)}`, `${ms(one.without_first_p99_us)} → ${ms(one.with_first_p99_us)}`, String(one.lost)]);
-	return table(`One greedy connection (limits: ${fairness.limits}), 100 streams × 20/s and 30 who ask short turns beside it`, ['greed', 'p99 of the others', 'age of a token, p99', 'first token of a turn, p99', 'lost'], rows);
+		.map(([kind, one]) => [`\`${kind}\``, `× ${n(one.ratio)}`, ...['p99_us', 'first_p99_us', 'wait_p99_us', 'wait_p999_us', 'longest_us'].map((name) => pair(one, name)), `${n(one.elsewhere.held * 100, 1)} → ${n(one.here.held * 100, 1)} %`, String(one.elsewhere.lost + one.here.lost)]);
+	return table(
+		`One greedy connection (limits: ${fairness.limits}), 100 streams × 20/s and 30 who ask short turns beside it: at another server → at this one`,
+		['greed', 'p99 of the others', 'age of a token, p99', 'first token of a turn, p99', 'wait for the loop, p99', 'p99.9', 'longest hold', 'loop held', 'lost'],
+		[['nobody', '', ms(alone.p99_us), ms(alone.first_p99_us), ms(alone.wait_p99_us), ms(alone.wait_p999_us), ms(alone.longest_us), `${n(alone.held * 100, 1)} %`, String(alone.lost)], ...rows],
+	);
 }
 
 function growthTable({ growth }) {

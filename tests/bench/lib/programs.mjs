@@ -16,6 +16,7 @@ const PROGRAMS = {
 	load: ['load.c', 'client.c', 'sample.c'],
 	starts: ['starts.c', 'client.c', 'sample.c'],
 	'allocations.so': ['allocations.c'],
+	'holds.so': ['holds.c'],
 };
 
 export const built = (name) => path.join(OUT, name);
@@ -41,9 +42,10 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 	process.once(signal, () => process.exit(1));
 }
 
-/** A child process that goes down with this one. `lines`: each line of its standard output. */
-export function start(command, args, { env = {}, nice } = {}) {
-	const [program, ...rest] = nice ? ['nice', '-n', String(nice), command, ...args] : [command, ...args];
+/** A child process that goes down with this one. `lines`: each line of its standard output. `idle`: it runs when nobody else
+ * wants the processors, as if it had its own. */
+export function start(command, args, { env = {}, idle } = {}) {
+	const [program, ...rest] = idle ? ['chrt', '--idle', '0', command, ...args] : [command, ...args];
 	const child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });
 	running.add(child);
 	child.complaint = '';

@@ -1,6 +1,11 @@
-// What one greedy connection does to the others: the 99th part of the age of their tokens, with it over without, for each kind
-// of greed. Without and with it alternate on one server; every limit is the default one, and in a second table, --open, far away.
+// What one greedy connection does to the others: the 99th part of the age of their tokens, for each kind of greed. On a machine
+// of two processors a greedy client takes time from everybody, whatever a server does about it. So it is compared with the
+// same client at another server beside: what is more than that is this server's doing. Every limit is the default one; with
+// --open, far away.
+import { once } from 'node:events';
+import { WebSocket } from 'ws';
 import { median, round } from '../lib/figures.mjs';
+import { Holds } from '../lib/holds.mjs';
 import { HERE, load, start } from '../lib/programs.mjs';
 import { aim, startSluiced, startUpstream } from '../lib/stage.mjs';
 
@@ -38,35 +43,76 @@ function ordinary(target, options, hooks) {
 	);
 }
 
-const told = (run) => ({ p50_us: run.age.p50, p99_us: run.age.p99, p999_us: run.age.p999, first_p50_us: run.turn_first.p50, first_p99_us: run.turn_first.p99, lost: run.lost, cpu_us: run.cpu.server.us });
+/** Ages say what clients see, of which the machine has its part; waits say what the loop's own work does (holds.c). */
+const told = (run, holds) => ({
+	p50_us: run.age.p50,
+	p99_us: run.age.p99,
+	p999_us: run.age.p999,
+	first_p50_us: run.turn_first.p50,
+	first_p99_us: run.turn_first.p99,
+	wait_p99_us: holds.wait(0.01),
+	wait_p999_us: holds.wait(0.001),
+	longest_us: holds.longest_us,
+	held: holds.share,
+	lost: run.lost,
+});
 
-async function pair(kind, options, greedyUpstream, upstream) {
-	const sluice = await startSluiced(upstream, {
-		loops: options.loops,
-		settings: { limits: options.open ? { connections_per_address: 20000 } : DEFAULTS, 'upstream greedy': { url: greedyUpstream.url, models: 'greedy' } },
-	});
+const settings = (options, greedyUpstream) => ({ limits: options.open ? { connections_per_address: 20000 } : DEFAULTS, 'upstream greedy': { url: greedyUpstream.url, models: 'greedy' } });
+
+/** The ordinary ones at one server, and someone who is greedy, at the same or at another; kind: undefined for nobody. */
+async function run(kind, options, upstreams, elsewhere) {
+	const holds = new Holds();
+	const more = { loops: options.loops, settings: settings(options, upstreams.greedy) };
+	const servers = [await startSluiced(upstreams.ordinary, { ...more, env: holds.env })];
+	let greedy;
+	let greed;
+	let company;
 	try {
-		const key = await sluice.server.createKey('greedy');
-		const without = told(await ordinary(sluice, options));
-		let greedy;
-		let greed;
-		const withIt = told(
-			await ordinary(sluice, options, {
-				onMark: async (mark) => {
-					if (mark === 'connected') {
-						greedy = start(process.execPath, [`${HERE}/greedy.mjs`, kind, String(sluice.port), key], { nice: 19 });
-						greedy.lines.on('line', (line) => (greed = JSON.parse(line)));
-					} else if (mark === 'measured') {
-						await greedy.end();
-					}
-				},
-			}),
-		);
-		return { without, with: withIt, greed };
+		if (elsewhere) {
+			servers.push(await startSluiced(upstreams.ordinary, more));
+		}
+		const at = servers.at(-1);
+		const key = await at.server.createKey('greedy');
+		// Who is alone at a server may have all of it.
+		company = new WebSocket(`ws://127.0.0.1:${at.port}/v1/responses`, { headers: { Authorization: `Bearer ${at.key}` } });
+		await once(company, 'open');
+		const result = await ordinary(servers[0], options, {
+			onMark: async (mark) => {
+				holds.heard(mark);
+				if (mark === 'connected' && kind) {
+					greedy = start(process.execPath, [`${HERE}/greedy.mjs`, kind, String(at.port), key], { idle: true });
+					greedy.lines.on('line', (line) => (greed = JSON.parse(line)));
+				} else if (mark === 'measured') {
+					await greedy?.end();
+				}
+			},
+		});
+		return { ...told(result, holds), greed };
 	} finally {
-		await sluice.end();
+		company?.terminate();
+		holds.remove();
+		await Promise.all(servers.map((server) => server.end()));
 	}
 }
+
+const FIGURES = ['p50_us', 'p99_us', 'p999_us', 'first_p50_us', 'first_p99_us', 'wait_p99_us', 'wait_p999_us', 'longest_us', 'held'];
+const medians = (runs) => ({
+	...Object.fromEntries(FIGURES.map((name) => [name, round(median(runs.map((one) => one[name])), 4)])),
+	lost: runs.reduce((sum, one) => sum + one.lost, 0),
+});
+
+function summary(alone, runs) {
+	const kinds = {};
+	for (const [kind, { elsewhere, here }] of Object.entries(runs)) {
+		kinds[kind] = { elsewhere: medians(elsewhere), here: medians(here) };
+		kinds[kind].ratio = round(kinds[kind].here.p99_us / kinds[kind].elsewhere.p99_us);
+	}
+	const [worst] = Object.entries(kinds).sort(([, a], [, b]) => b.ratio - a.ratio);
+	return { alone: medians(alone), kinds, worst: worst[0] };
+}
+
+const line = (what, one) =>
+	`${what.padEnd(22)} age p99 ${one.p99_us}, first token p99 ${one.first_p99_us}, wait for the loop p99 ${one.wait_p99_us}, p99.9 ${one.wait_p999_us}, longest hold ${one.longest_us} µs, held ${(one.held * 100).toFixed(1)} %${one.greed ? `; ${one.greed.sent} requests, ${one.greed.refused} refused, ${(one.greed.received_bytes / 1e6).toFixed(1)} MB read` : ''}`;
 
 export async function fairness(options, say) {
 	const kinds = options.greed ?? (options.smoke ? ['items'] : KINDS);
@@ -74,36 +120,26 @@ export async function fairness(options, say) {
 	if (unknown) {
 		throw new Error(`no such greed: ${unknown}; there are ${KINDS.join(', ')}`);
 	}
-	const upstream = await startUpstream();
-	// Niced like the greedy one: on a real machine neither takes the server's processors.
-	const greedyUpstream = await startUpstream([], { nice: 19 });
-	const pairs = Object.fromEntries(kinds.map((kind) => [kind, []]));
+	// The greedy one's is like itself: on a real machine neither takes the server's processors.
+	const upstreams = { ordinary: await startUpstream(), greedy: await startUpstream([], { idle: true }) };
+	const alone = [];
+	const runs = Object.fromEntries(kinds.map((kind) => [kind, { elsewhere: [], here: [] }]));
+	const take = async (list, what, ...how) => {
+		list.push(await run(...how));
+		say(line(what, list.at(-1)));
+	};
 	try {
-		for (let at = 0; at < Math.min(options.rounds, 3); at++) {
+		for (let at = 0; at < options.rounds; at++) {
+			await take(alone, 'nobody', undefined, options, upstreams, false);
 			for (const kind of kinds) {
-				pairs[kind].push(await pair(kind, options, greedyUpstream, upstream));
-				const { without, with: withIt, greed } = pairs[kind].at(-1);
-				say(`${kind.padEnd(10)} p99 ${without.p99_us} → ${withIt.p99_us} µs ×${(withIt.p99_us / without.p99_us).toFixed(2)}; first token p50 ${without.first_p50_us} → ${withIt.first_p50_us}, p99 ${without.first_p99_us} → ${withIt.first_p99_us} µs; server CPU ${(without.cpu_us / 1e6).toFixed(2)} → ${(withIt.cpu_us / 1e6).toFixed(2)} s; ${greed ? `${greed.sent} requests, ${greed.refused} refused, ${(greed.received_bytes / 1e6).toFixed(1)} MB read` : ''}`);
+				await take(runs[kind].elsewhere, `${kind}, elsewhere`, kind, options, upstreams, true);
+				await take(runs[kind].here, `${kind}, here`, kind, options, upstreams, false);
 			}
 		}
 	} finally {
-		await Promise.all([upstream, greedyUpstream].map((one) => one.end()));
+		await Promise.all(Object.values(upstreams).map((one) => one.end()));
 	}
-	const result = { limits: options.open ? 'far away' : 'the defaults', kinds: {} };
-	for (const [kind, list] of Object.entries(pairs)) {
-		const of = (side, name) => median(list.map((one) => one[side][name]));
-		result.kinds[kind] = {
-			ratio: round(median(list.map((one) => one.with.p99_us / one.without.p99_us))),
-			without_p99_us: of('without', 'p99_us'),
-			with_p99_us: of('with', 'p99_us'),
-			first_ratio: round(median(list.map((one) => one.with.first_p99_us / one.without.first_p99_us))),
-			without_first_p99_us: of('without', 'first_p99_us'),
-			with_first_p99_us: of('with', 'first_p99_us'),
-			lost: list.reduce((sum, one) => sum + one.with.lost + one.without.lost, 0),
-		};
-	}
-	const [worst] = Object.entries(result.kinds).sort(([, a], [, b]) => b.ratio - a.ratio);
-	result.worst = worst[0];
-	say(`what hurts most: ${worst[0]}, ×${worst[1].ratio}`);
+	const result = { limits: options.open ? 'far away' : 'the defaults', ...summary(alone, runs) };
+	say(`what hurts most: ${result.worst}, ×${result.kinds[result.worst].ratio}`);
 	return result;
 }

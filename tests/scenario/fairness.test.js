@@ -7,7 +7,8 @@ import { test } from '../lib/test.js';
 
 const stage = setup();
 
-const rests = async () => Number(/^sluice_rests_total (\d+)/m.exec(await (await stage.server.fetch('/metrics')).text())[1]);
+const metric = async (name) => Number(new RegExp(`^sluice_${name} (\\d+)`, 'm').exec(await (await stage.server.fetch('/metrics')).text())[1]);
+const rests = () => metric('rests_total');
 
 /** Takes the loop milliseconds to read, and fits one read of the socket. */
 const costly = (name) => ({
@@ -74,5 +75,19 @@ test('requests over HTTP on a connection that rests are answered afterwards, in 
 	await line.read(/(HTTP\/1.1 200[^]*){3}/);
 	assert.ok((await rests()) > before, 'it rested');
 	line.drop();
+	await other.close();
+});
+
+test('who sends on and on behind a refusal is not read for nothing', async () => {
+	const [busy, other] = [await stage.chat(), await stage.chat()];
+	const before = await metric('received_bytes_total');
+	const sent = 50_000_000;
+	const closed = once(busy.socket, 'close');
+	busy.socket.send('x'.repeat(sent));
+	await busy.wait((event) => event.type === 'error', { from: 0 });
+	assert.equal((await other.turn('and me')).text, 'You said: and me');
+	await closed;
+	const read = (await metric('received_bytes_total')) - before;
+	assert.ok(read < sent / 2, `${read} bytes read`);
 	await other.close();
 });

@@ -11,6 +11,7 @@
 #include "listener.h"
 #include "lws.h"
 #include "places.h"
+#include "refusal.h"
 #include "users.h"
 #include "wheel.h"
 
@@ -41,6 +42,7 @@ struct edge {
 	struct lws_vhost *vhost;
 	struct lws_protocols protocols[3];
 	struct listener *listener; /* of the edge that listens for all; else NULL */
+	struct refusals refusals;  /* the same edge's */
 
 	/* Around the phase of the loop in which sockets are read: see http.c, is_replayed. */
 	uv_prepare_t before_poll;

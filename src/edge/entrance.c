@@ -70,17 +70,21 @@ static void tell_full(struct edge *edge) {
 static void on_connection(void *owner, int descriptor) {
 	struct edge *edge = owner;
 	struct place place = {0};
-	bool placed = places_take(edge->places, descriptor, &place) == 0;
-	if (placed && place.seat == edge->seat) {
+	enum places_answer answer = places_take(edge->places, descriptor, &place);
+	if (answer == PLACES_TAKEN && place.seat == edge->seat) {
 		adopt(edge, descriptor, &place);
-	} else if (!placed || send_over(edge, descriptor, &place)) {
-		counter_add(edge->metrics.refused_connections, 1);
-		if (!placed && places_are_full(edge->places)) {
-			tell_full(edge);
-		}
-		places_give_back(edge->places, &place);
-		close(descriptor);
+		return;
 	}
+	if (answer == PLACES_TAKEN && send_over(edge, descriptor, &place) == 0) {
+		return;
+	}
+	counter_add(edge->metrics.refused_connections, 1);
+	places_give_back(edge->places, &place);
+	if (answer == PLACES_FULL) {
+		tell_full(edge);
+	}
+	refusal_send(answer == PLACES_CROWDED ? &edge->refusals.crowded : &edge->refusals.full, descriptor,
+		     edge_wall_ms(edge));
 }
 
 int entrance_open(struct edge *edge, const struct edge_door *door, struct err *err) {
@@ -99,6 +103,9 @@ int entrance_open(struct edge *edge, const struct edge_door *door, struct err *e
 		.on_connection = on_connection,
 		.owner = edge,
 	};
+	if (refusals_make(&edge->refusals)) {
+		return err_set(err, ERR_MEMORY, "no memory to refuse connections");
+	}
 	edge->listener = listener_new(&options, &deps, err);
 	return edge->listener ? 0 : -1;
 }

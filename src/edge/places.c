@@ -133,14 +133,14 @@ static struct seat *choose(struct places *places) {
 }
 
 /* Under the mutex. `address` is NULL when it could not be told. */
-static int take(struct places *places, const struct address_share *address, struct place *place) {
+static enum places_answer take(struct places *places, const struct address_share *address, struct place *place) {
 	struct seat *seat = places->count < places->most ? choose(places) : NULL;
 	if (!seat) {
-		return -1;
+		return PLACES_FULL;
 	}
 	struct address_share *share = address ? share_of(places, address) : NULL;
 	if (share && places->most_per_address > 0 && share->count >= places->most_per_address) {
-		return -1;
+		return PLACES_CROWDED;
 	}
 	if (share) {
 		share->count++;
@@ -149,23 +149,16 @@ static int take(struct places *places, const struct address_share *address, stru
 	seat->count++;
 	places->next = (unsigned)(seat - places->seats) + 1;
 	*place = (struct place){seat, share};
-	return 0;
+	return PLACES_TAKEN;
 }
 
-int places_take(struct places *places, int descriptor, struct place *place) {
+enum places_answer places_take(struct places *places, int descriptor, struct place *place) {
 	struct address_share address = {0};
 	bool known = address_key(descriptor, &address);
 	uv_mutex_lock(&places->mutex);
-	int result = take(places, known ? &address : NULL, place);
+	enum places_answer answer = take(places, known ? &address : NULL, place);
 	uv_mutex_unlock(&places->mutex);
-	return result;
-}
-
-bool places_are_full(struct places *places) {
-	uv_mutex_lock(&places->mutex);
-	bool full = places->count >= places->most;
-	uv_mutex_unlock(&places->mutex);
-	return full;
+	return answer;
 }
 
 void places_give_back(struct places *places, struct place *place) {

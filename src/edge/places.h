@@ -39,11 +39,15 @@ struct seat *places_open(struct places *places, struct edge *edge, struct mailbo
 /* The loop is given no more. NULL is fine. */
 void places_close(struct places *places, struct seat *seat);
 
+enum places_answer {
+	PLACES_TAKEN,
+	PLACES_FULL,    /* none is left */
+	PLACES_CROWDED, /* none is left for this address */
+};
+
 /* A place for whoever was accepted on this descriptor, on the loop that has the fewest; of those that have as few, on the
- * next in turn. -1: none is left. Else the place is to be given back when the connection is gone. */
-int places_take(struct places *places, int descriptor, struct place *place);
-/* Whether there are as many as there may be. */
-bool places_are_full(struct places *places);
+ * next in turn. A place that was taken is to be given back when the connection is gone. */
+enum places_answer places_take(struct places *places, int descriptor, struct place *place);
 /* Empties `place`; an empty one is left alone. */
 void places_give_back(struct places *places, struct place *place);
 

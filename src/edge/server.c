@@ -446,6 +446,7 @@ void edge_free(struct edge **edge) {
 	uv_timer_stop(&going->ticker);
 	places_close(going->places, going->seat);
 	listener_free(&going->listener);
+	refusals_free(&going->refusals);
 	list_each(node, after, &going->connections) {
 		struct connection *connection = container_of(node, struct connection, link);
 		struct lws *wsi = connection->wsi;

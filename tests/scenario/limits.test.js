@@ -1,6 +1,6 @@
 // Limits: what one connection, one user and one address may ask for, and what happens past it.
 import assert from 'node:assert/strict';
-import { connect } from '../lib/chat.js';
+import { connect, refused } from '../lib/chat.js';
 import { checkError } from '../lib/check.js';
 import { dial, upgrade } from '../lib/raw.js';
 import { startServer, within } from '../lib/server.js';
@@ -8,9 +8,9 @@ import { test } from '../lib/test.js';
 import { gate, reply, startUpstream } from '../lib/upstream.js';
 
 /** A server with these limits, an upstream, a key. */
-async function own(t, limits) {
+async function own(t, limits, more = {}) {
 	const upstream = await startUpstream();
-	const server = await startServer({ upstream, settings: { limits } });
+	const server = await startServer({ upstream, settings: { ...more, limits } });
 	t.after(async () => {
 		await server.remove();
 		await upstream.stop();
@@ -180,15 +180,33 @@ test('the limit of a message is what the settings say', async (t) => {
 	await server.stop();
 });
 
+test('who finds the server full is told so at once, over HTTP and for a WebSocket, and the others go on', async (t) => {
+	const { server, key, chat } = await own(t, {}, { server: { max_connections: 3 } });
+	const chats = [await chat(), await chat(), await chat()];
+	for (const request of [upgrade(server, key), `GET /v1/models HTTP/1.1\r\nHost: ${server.address}\r\n\r\n`, '']) {
+		const late = await dial(server);
+		late.write(request);
+		const { text } = await late.closed();
+		assert.match(text, /^HTTP\/1\.1 503 Service Unavailable\r\n[^]*retry-after: 5\r\n/);
+		const [head, body] = text.split('\r\n\r\n');
+		assert.equal(Number(/content-length: (\d+)/.exec(head)[1]), body.length);
+		assert.equal(JSON.parse(body).error.code, 'server_overloaded');
+	}
+	const answer = await refused(server, { key });
+	assert.deepEqual([answer.status, answer.headers['retry-after']], [503, '5']);
+	assert.equal((await chats[0].turn('those inside go on')).text, 'You said: those inside go on');
+	await Promise.all(chats.map((one) => one.close()));
+	await server.stop();
+});
+
 test('an address has so many connections and no more, and gets them back when it closes one', async (t) => {
 	const { server, key, chat } = await own(t, { connections_per_address: 4 });
 	const chats = [await chat(), await chat(), await chat(), await chat()];
-	const fifth = await dial(server).catch(() => undefined);
-	if (fifth) {
-		fifth.write(upgrade(server, key));
-		const { text } = await fifth.closed();
-		assert.doesNotMatch(text, /^HTTP\/1\.1 101/);
-	}
+	const fifth = await dial(server);
+	fifth.write(upgrade(server, key));
+	const { text } = await fifth.closed();
+	assert.match(text, /^HTTP\/1\.1 429 Too Many Requests\r\n[^]*retry-after: 5\r\n[^]*"code":"rate_limit_exceeded"/);
+	assert.match(text, /connections_per_address/);
 	assert.equal((await chats[0].turn('the four go on')).text, 'You said: the four go on');
 	await chats[1].close();
 	const again = await within(

@@ -78,15 +78,15 @@ static void the_loop_with_the_fewest_is_given_the_next(void **state) {
 	open_places(stage, 100, 0);
 	assert_null(places_open(stage->places, NULL, NULL));
 	for (int i = 0; i < 3 * LOOPS; i++) {
-		assert_int_equal(places_take(stage->places, stage->accepted[0], &taken[i]), 0);
+		assert_int_equal(places_take(stage->places, stage->accepted[0], &taken[i]), PLACES_TAKEN);
 		assert_ptr_equal(taken[i].seat, stage->seats[i % LOOPS]);
 	}
 	/* Two leave the second loop: the next two go there. */
 	places_give_back(stage->places, &taken[1]);
 	places_give_back(stage->places, &taken[1 + LOOPS]);
 	assert_null(taken[1].seat);
-	assert_int_equal(places_take(stage->places, stage->accepted[0], &taken[1]), 0);
-	assert_int_equal(places_take(stage->places, stage->accepted[0], &taken[1 + LOOPS]), 0);
+	assert_int_equal(places_take(stage->places, stage->accepted[0], &taken[1]), PLACES_TAKEN);
+	assert_int_equal(places_take(stage->places, stage->accepted[0], &taken[1 + LOOPS]), PLACES_TAKEN);
 	assert_ptr_equal(taken[1].seat, stage->seats[1]);
 	assert_ptr_equal(taken[1 + LOOPS].seat, stage->seats[1]);
 	for (int i = 0; i < 3 * LOOPS; i++) {
@@ -101,11 +101,11 @@ static void a_loop_that_is_closed_is_given_none(void **state) {
 	places_close(stage->places, stage->seats[0]);
 	places_close(stage->places, stage->seats[2]);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(places_take(stage->places, stage->accepted[0], &taken[i]), 0);
+		assert_int_equal(places_take(stage->places, stage->accepted[0], &taken[i]), PLACES_TAKEN);
 		assert_ptr_equal(taken[i].seat, stage->seats[1]);
 	}
 	places_close(stage->places, stage->seats[1]);
-	assert_int_equal(places_take(stage->places, stage->accepted[0], &none), -1);
+	assert_int_equal(places_take(stage->places, stage->accepted[0], &none), PLACES_FULL);
 	assert_null(none.seat);
 	places_give_back(stage->places, &taken[0]);
 	places_give_back(stage->places, &taken[1]);
@@ -115,19 +115,19 @@ static void limits_hold_over_all_loops(void **state) {
 	struct stage *stage = *state;
 	struct place taken[4] = {0}, none = {0};
 	open_places(stage, 3, 2);
-	assert_int_equal(places_take(stage->places, stage->accepted[0], &taken[0]), 0);
-	assert_int_equal(places_take(stage->places, stage->accepted[0], &taken[1]), 0);
-	assert_int_equal(places_take(stage->places, stage->accepted[0], &none), -1);
-	assert_int_equal(places_take(stage->places, stage->accepted[1], &taken[2]), 0);
-	assert_int_equal(places_take(stage->places, stage->accepted[1], &none), -1);
+	assert_int_equal(places_take(stage->places, stage->accepted[0], &taken[0]), PLACES_TAKEN);
+	assert_int_equal(places_take(stage->places, stage->accepted[0], &taken[1]), PLACES_TAKEN);
+	assert_int_equal(places_take(stage->places, stage->accepted[0], &none), PLACES_CROWDED);
+	assert_int_equal(places_take(stage->places, stage->accepted[1], &taken[2]), PLACES_TAKEN);
+	assert_int_equal(places_take(stage->places, stage->accepted[1], &none), PLACES_FULL);
 	places_give_back(stage->places, &taken[0]);
-	assert_int_equal(places_take(stage->places, stage->accepted[1], &taken[3]), 0);
-	assert_int_equal(places_take(stage->places, stage->accepted[0], &none), -1);
+	assert_int_equal(places_take(stage->places, stage->accepted[1], &taken[3]), PLACES_TAKEN);
+	assert_int_equal(places_take(stage->places, stage->accepted[0], &none), PLACES_FULL);
 	places_give_back(stage->places, &none);
 	for (int i = 1; i < 4; i++) {
 		places_give_back(stage->places, &taken[i]);
 	}
-	assert_int_equal(places_take(stage->places, stage->accepted[0], &taken[0]), 0);
+	assert_int_equal(places_take(stage->places, stage->accepted[0], &taken[0]), PLACES_TAKEN);
 	places_give_back(stage->places, &taken[0]);
 }
 
@@ -137,9 +137,9 @@ static void an_address_that_is_not_known_still_takes_a_place(void **state) {
 	struct place taken = {0}, none = {0};
 	open_places(stage, 1, 1);
 	int nobody = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(places_take(stage->places, nobody, &taken), 0);
+	assert_int_equal(places_take(stage->places, nobody, &taken), PLACES_TAKEN);
 	assert_null(taken.share);
-	assert_int_equal(places_take(stage->places, nobody, &none), -1);
+	assert_int_equal(places_take(stage->places, nobody, &none), PLACES_FULL);
 	places_give_back(stage->places, &taken);
 	close(nobody);
 }
@@ -182,7 +182,7 @@ static void threads_may_come_and_go_at_once(void **state) {
 	}
 	struct place taken[LOOPS] = {0};
 	for (int i = 0; i < LOOPS; i++) {
-		assert_int_equal(places_take(stage->places, stage->accepted[0], &taken[i]), 0);
+		assert_int_equal(places_take(stage->places, stage->accepted[0], &taken[i]), PLACES_TAKEN);
 		assert_int_equal(taken[i].seat->count, 1);
 	}
 	for (int i = 0; i < LOOPS; i++) {

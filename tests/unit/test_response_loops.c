@@ -427,7 +427,7 @@ static void what_does_not_run_is_not_stopped(void **state) {
 	crowd_close(&crowd);
 }
 
-static void *glanced;
+static struct response *glanced;
 
 static void on_glance(struct cursor *cursor) {
 	response_hold(cursor->response);
@@ -436,21 +436,24 @@ static void on_glance(struct cursor *cursor) {
 	cursor_close(cursor);
 }
 
+static void glance(struct crowd *crowd, const char *id, struct watcher *w) {
+	static const struct cursor_sink sink_of_glance = {.ready = on_glance, .refused = on_refused};
+	const struct engine_watch from = {
+		.owner = OWNER, .id = str_of(id), .glances = true, .log = &crowd->stage.vessel.log};
+	assert_int_equal(engine_watch(crowd->engines[1], &from, &w->cursor, &sink_of_glance, w, &w->error), 0);
+	wait_for(&crowd->stage, w);
+	assert_false(w->refused);
+}
+
 /* Who only looks is told what there is, is no watcher, and stops nothing. */
 static void a_glance(void **state) {
 	(void)state;
-	static const struct cursor_sink sink_of_glance = {.ready = on_glance, .refused = on_refused};
 	CROWD(HOLD(DELTA("Hel")));
 	struct watcher home = {0}, other = {0};
 	begin(&crowd, 0, &home, NULL, true);
 	for (int known = 0; known < 2; known++) {
 		struct watcher away = {0};
-		const struct engine_watch from = {
-			.owner = OWNER, .id = str_of(home.id), .glances = true, .log = &crowd.stage.vessel.log};
-		assert_int_equal(
-			engine_watch(crowd.engines[1], &from, &away.cursor, &sink_of_glance, &away, &away.error), 0);
-		wait_for(&crowd.stage, &away);
-		assert_false(away.refused);
+		glance(&crowd, home.id, &away);
 		struct response *r = glanced;
 		assert_false(response_ended(r));
 		assert_string_equal(response_id(r), home.id);
@@ -474,8 +477,15 @@ static void a_glance(void **state) {
 		drop(&other);
 	}
 	wait_letters(&crowd);
-	assert_int_equal(length_of(&home.cursor.response->cursors), 1);
-	assert_false(response_ended(home.cursor.response));
+	struct response *r = home.cursor.response;
+	assert_int_equal(length_of(&r->cursors), 1);
+	assert_false(response_ended(r));
+	cursor_close(&home.cursor);
+	int64_t since_us = r->unwatched_us;
+	glance(&crowd, home.id, &other);
+	response_release(glanced);
+	assert_true(list_linked(&r->unwatched_link));
+	assert_int_equal(r->unwatched_us, since_us);
 	drop(&home);
 	crowd_close(&crowd);
 }

@@ -146,6 +146,7 @@ static void assert_told(struct crowd *crowd, const struct watcher *w) {
 	while (w->cursor.response) {
 		turn(crowd);
 	}
+	assert_true(!w->refused || !w->count || w->error.code == API_DRAINING);
 }
 
 static void loops_go_in_any_order(void **state) {

@@ -328,6 +328,30 @@ static void one_at_a_time_goes_on_with_a_conversation(void **state) {
 	crowd_close(&crowd);
 }
 
+/* However quick the store is, the directory says who came first. */
+static void a_conversation_is_occupied_by_one(void **state) {
+	(void)state;
+	struct err err = {0};
+	struct directory *directory = directory_new(&err);
+	struct presence one = {.id = "resp_1", .owner = OWNER}, two = {.id = "resp_2", .owner = OWNER};
+	assert_int_equal(directory_enter(directory, &one, 0, true), 0);
+	assert_int_equal(directory_enter(directory, &two, 1, true), 0);
+	assert_int_equal(directory_occupy(&one, "conv", true), OCCUPIED);
+	assert_int_equal(directory_occupy(&one, "conv", true), OCCUPIED);
+	assert_int_equal(directory_occupy(&two, "conv", true), OCCUPIED_BY_OTHERS);
+	assert_true(directory_is_occupied(directory, "conv"));
+	directory_leave(&one, false);
+	assert_false(directory_is_occupied(directory, "conv"));
+	assert_int_equal(directory_occupy(&two, "conv", true), OCCUPIED);
+	/* Beside it, where that is allowed. */
+	assert_int_equal(directory_enter(directory, &one, 0, true), 0);
+	assert_int_equal(directory_occupy(&one, "conv", false), OCCUPIED);
+	directory_leave(&two, false);
+	assert_true(directory_is_occupied(directory, "conv"));
+	directory_leave(&one, false);
+	directory_free(&directory);
+}
+
 static void a_parent_that_runs_elsewhere_is_not_ready(void **state) {
 	(void)state;
 	CROWD(HELD);
@@ -479,6 +503,7 @@ int main(void) {
 		cmocka_unit_test(followers_on_every_loop_hear_once),
 		cmocka_unit_test(what_is_over_at_once_is_followed_too),
 		cmocka_unit_test(one_at_a_time_goes_on_with_a_conversation),
+		cmocka_unit_test(a_conversation_is_occupied_by_one),
 		cmocka_unit_test(a_parent_that_runs_elsewhere_is_not_ready),
 		cmocka_unit_test(the_oldest_unwatched_is_stopped_where_it_runs),
 		cmocka_unit_test(found_again_in_time_it_goes_on),

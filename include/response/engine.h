@@ -1,8 +1,9 @@
 /* The response engine: a response is a log of events, whoever watches it is a cursor.
  *
  * Each loop has an engine of its own, used on its thread alone; what runs on others is found through the directory that they
- * share, and followed by letter. A response lives while it runs, as long as a cursor is on it, and until its end is stored or the store
- * has failed for good; afterwards what was stored is read through the conversation layer. Callbacks of a cursor never run inside the call that opened it.
+ * share, and followed by letter. A response lives while it runs, as long as a cursor is on it, and until its end is stored
+ * or the store has failed for good; afterwards what was stored is read through the conversation layer. Callbacks of a cursor
+ * never run inside the call that opened it.
  *
  *   engine_create -> (refused) | ready … ready, the terminal event last */
 #ifndef SLUICE_RESPONSE_ENGINE_H
@@ -46,11 +47,12 @@ struct engine_deps {
 	struct conversations *conversations;
 	struct upstream *upstream;
 	struct directory *directory; /* one for all loops */
-	struct mailbox *mailbox;     /* this loop's; the engine is gone before it is freed */
+	struct mailbox *mailbox;     /* this loop's; closed before the loop runs on after engine_free */
 };
 
 struct engine *engine_new(const struct engine_options *options, const struct engine_deps *deps, struct err *err);
-/* No cursor may be open. What is still live is dropped; the store then finds it in progress when it is opened again.
+/* No cursor may be open. What is still live is dropped, and whoever follows it on another loop is refused; the store then
+ * finds it in progress when it is opened again.
  * Close callbacks run on the loop afterwards. */
 void engine_free(struct engine **engine);
 
@@ -69,7 +71,8 @@ struct cursor_sink {
 	 * cursor was read to its end. */
 	void (*ready)(struct cursor *cursor);
 	/* The response never began (unknown parent, storage, overload): no event was or will be seen; the cursor is closed.
-	 * `error` is borrowed. */
+	 * One of another loop can be lost in the middle, for want of memory or because that loop goes: it can be watched again,
+	 * from the next event on. `error` is borrowed. */
 	void (*refused)(struct cursor *cursor, const struct api_error *error);
 };
 

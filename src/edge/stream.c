@@ -108,9 +108,18 @@ static void on_ready(struct cursor *cursor) {
 	pump(cursor->owner);
 }
 
+/* Whether the client has seen something of it. */
+static bool has_begun(const struct stream *stream) {
+	return stream->events > 0 || (stream->sink->announce && stream->announced);
+}
+
 static void on_refused(struct cursor *cursor, const struct api_error *error) {
 	struct stream *stream = cursor->owner;
 	list_remove(&stream->link);
+	if (has_begun(stream)) {
+		/* An error would say that it never began; who connects again goes on behind the last event. */
+		outlet_close(stream->session, CLOSE_INTERNAL, "a response cannot be followed any more");
+	}
 	stream->sink->refused(stream, error);
 }
 

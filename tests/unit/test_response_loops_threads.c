@@ -60,7 +60,7 @@ struct scene {
 	struct conversation_peers *peers;
 	char parent[ID_SIZE];
 	char conversation[ID_SIZE];
-	bool goes;                       /* the second loop goes while the first one follows it */
+	bool goes;                         /* the second loop goes while the first one follows it */
 	atomic_size_t ended, said_goodbye; /* so many loops */
 };
 

@@ -17,7 +17,7 @@ struct directory_conversation;
 struct directory_owner;
 
 /* A response, as the others see it. Embedded in it; zeroed is in no directory. The first three are set by its home before it
- * enters and stay; the rest is the directory's, under its mutex. */
+ * enters and stay. `directory` is its home's, who alone looks at it; the rest is the directory's, under its mutex. */
 struct presence {
 	const char *id;
 	const char *owner;

@@ -79,6 +79,7 @@ static enum claim_state find(struct claims *claims, const struct conversation_cl
 	memcpy(first->response, known->response, sizeof first->response);
 	first->loop = known->loop;
 	first->stored = known->stored;
+	first->claim = known->claim;
 	return CLAIM_RUNS;
 }
 

@@ -39,6 +39,7 @@ struct claim_first {
 	char response[ID_SIZE];
 	unsigned loop;
 	bool stored;
+	struct conversation_claim claim;
 };
 /* What the key stands for now. */
 enum claim_state claims_find(struct claims *claims, const struct conversation_claim *claim, int64_t now_ms,

@@ -211,10 +211,12 @@ static int repeat(struct engine *engine, const struct engine_start *start, enum 
 		return 0;
 	}
 	struct response *mirror = replay_from(registry, &home, start->log);
-	if (!mirror) {
+	if (!mirror || replay_repeats(mirror, &first->claim)) {
+		if (mirror) {
+			response_release(mirror);
+		}
 		return api_error_set(error, API_OVERLOADED, NULL, NULL);
 	}
-	mirror->repeated = true;
 	open_at_start(opening, mirror);
 	response_release(mirror);
 	return 0;

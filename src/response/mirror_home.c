@@ -30,9 +30,9 @@ static bool has_joined(const struct mirror_link *link, const struct response *r)
 	return strcmp(r->id, link->home.id) != 0;
 }
 
-static void send_joined(struct mirror_link *link, const char *first) {
+static void send_joined(struct mirror_link *link, const struct response *r) {
 	link->increment.kind = INCREMENT_JOINED;
-	str_copy_cut(link->increment.joined, sizeof link->increment.joined, str_of(first));
+	memcpy(link->increment.joined, r->id, sizeof link->increment.joined);
 	send_last(link);
 }
 
@@ -43,7 +43,7 @@ static void send_more(struct mirror_link *link) {
 		return;
 	}
 	if (has_joined(link, r)) {
-		send_joined(link, r->id);
+		send_joined(link, r);
 		return;
 	}
 	if (increment_take(&link->increment, r, link->cursor.next)) {
@@ -93,7 +93,6 @@ static void on_open(struct letter *letter) {
 	struct mirror_link *link = container_of(letter, struct mirror_link, letter);
 	struct registry *registry = directory_registry(link->directory, link->home.loop);
 	struct response *r = find(registry, &link->home);
-	const char *joined = r ? NULL : registry_joined(registry, link->home.id);
 	mirror_link_hold(link); /* this side's */
 	if (r && link->kind == MIRROR_GLANCE && r->shown) {
 		/* Without a cursor: who looks once is no watcher. */
@@ -102,8 +101,6 @@ static void on_open(struct letter *letter) {
 		list_append(&registry->links, &link->link);
 		cursor_open(&link->cursor, r, 0, &sink, link);
 		response_notify_later(r);
-	} else if (joined) {
-		send_joined(link, joined);
 	} else {
 		send_gone(link);
 	}

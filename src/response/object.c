@@ -138,6 +138,7 @@ static void response_free(struct response *r) {
 	conversation_release(&r->conversation);
 	output_free(&r->output);
 	mem_free(r->error_message);
+	mem_free(r->claim);
 	mem_free(r);
 }
 

@@ -1,9 +1,5 @@
 #include "registry.h"
 
-#include <string.h>
-
-#include "base/str.h"
-
 static void on_turn(uv_idle_t *turn) {
 	struct registry *registry = turn->data;
 	struct list now;
@@ -60,21 +56,6 @@ void registry_rest(struct registry *registry) {
 	if (map_count(registry->live) + map_count(registry->unsettled) == 0 && registry->idle) {
 		registry_defer(registry, &registry->idle_notice, tell_idle);
 	}
-}
-
-void registry_note_joined(struct registry *registry, const char *id, const char *first) {
-	struct joined *joined = &registry->joined[registry->joined_next++ % REGISTRY_JOINED];
-	str_copy_cut(joined->id, sizeof joined->id, str_of(id));
-	str_copy_cut(joined->first, sizeof joined->first, str_of(first));
-}
-
-const char *registry_joined(const struct registry *registry, const char *id) {
-	for (size_t i = 0; i < REGISTRY_JOINED; i++) {
-		if (strcmp(registry->joined[i].id, id) == 0) {
-			return registry->joined[i].first;
-		}
-	}
-	return NULL;
 }
 
 void registry_measure(struct registry *registry, struct metrics *metrics) {

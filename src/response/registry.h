@@ -32,24 +32,15 @@ struct engine_metrics {
 	struct counter *checkpoint_failures;
 };
 
-/* A repeat that has just joined an earlier response. */
-struct joined {
-	char id[ID_SIZE];
-	char first[ID_SIZE];
-};
-#define REGISTRY_JOINED 64
-
 struct registry {
 	const struct engine_deps *deps;
 	struct directory *directory;
 	unsigned loop;    /* this engine's number in the directory */
 	struct map *live; /* by response id */
 	const struct mirror_home *mirror_home;
-	struct map *mirrors;                   /* by response id: those that live on other loops and are watched here */
-	struct list links;                     /* those that live here and are watched on other loops */
-	struct map *watches;                   /* struct conversation_watch, by conversation id */
-	struct joined joined[REGISTRY_JOINED]; /* the latest: letters to them may still be under way */
-	unsigned joined_next;
+	struct map *mirrors;   /* by response id: those that live on other loops and are watched here */
+	struct list links;     /* those that live here and are watched on other loops */
+	struct map *watches;   /* struct conversation_watch, by conversation id */
 	struct list unwatched; /* stored responses without a cursor, the one that lost it first at the head */
 	struct list queue;
 	uv_idle_t *turn;       /* runs while the queue holds something */
@@ -77,10 +68,6 @@ int registry_add(struct registry *registry, const char *id, struct response *res
 void registry_remove(struct registry *registry, const char *id);
 /* Tells, later, that nothing is live and all is written, if that is so. */
 void registry_rest(struct registry *registry);
-/* A repeat is gone, and stands for `first`. */
-void registry_note_joined(struct registry *registry, const char *id, const char *first);
-/* What a repeat that is gone stood for; NULL: none of this id has joined lately. */
-const char *registry_joined(const struct registry *registry, const char *id);
 /* Gets the metrics their names. */
 void registry_measure(struct registry *registry, struct metrics *metrics);
 

@@ -75,10 +75,35 @@ static void refuse(struct response *r, const struct err *err) {
 	}
 }
 
+static void on_claim(void *arg, const char *first, bool same, const struct err *err) {
+	const struct err not_found = {.code = ERR_NOT_FOUND}, no_memory = {.code = ERR_MEMORY};
+	struct response *r = arg;
+	r->loading = NULL;
+	response_hold(r);
+	if (err || !same) {
+		refuse(r, err ? err : &not_found);
+	} else if (replay_hand_over(r, first)) {
+		refuse(r, &no_memory);
+	}
+	response_release(r);
+}
+
+/* It never was, perhaps because it was a repeat itself. False: there is no more to ask for. */
+static bool seek_first(struct response *r) {
+	if (r->claim) {
+		r->loading = conversation_find_claim(r->deps->conversations, r->owner, r->claim,
+						     clock_wall_ms(r->deps->clock), on_claim, r);
+	}
+	return r->loading;
+}
+
 static void on_read(void *arg, struct stored_response *stored, const struct err *read_err) {
 	struct response *r = arg;
 	struct err err = {0};
 	r->loading = NULL;
+	if (read_err && read_err->code == ERR_NOT_FOUND && seek_first(r)) {
+		return;
+	}
 	response_hold(r);
 	if (read_err || take(r, stored, &err)) {
 		refuse(r, read_err ? read_err : &err);
@@ -176,6 +201,18 @@ struct response *replay_find(struct registry *registry, const struct engine_watc
 		return open_mirror(registry, &home, watch->glances ? MIRROR_GLANCE : MIRROR_ALONE, watch->log);
 	}
 	return replay_from(registry, &home, watch->log);
+}
+
+int replay_repeats(struct response *r, const struct conversation_claim *claim) {
+	r->repeated = true;
+	if (!r->claim) {
+		r->claim = mem_alloc(sizeof *r->claim);
+		if (!r->claim) {
+			return -1;
+		}
+		*r->claim = *claim;
+	}
+	return 0;
 }
 
 int replay_hand_over(struct response *r, const char *id) {

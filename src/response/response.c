@@ -496,7 +496,6 @@ static void join(struct response *r, const char *first) {
 	} else if (response_move(r, STATE_JOINED)) {
 		counter_add(r->registry->metrics.repeated, 1);
 		log_info(&r->log, "request repeated", LOG_S("first", first));
-		registry_note_joined(r->registry, r->id, first);
 		idempotency_settle(r, false);
 		leave_registry(r);
 	}

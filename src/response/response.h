@@ -52,8 +52,10 @@ struct response {
 	bool frees_claim;                  /* its end frees its key */
 	bool untouched;                    /* it failed without a model having worked on it */
 	bool repeated;                     /* a replay that answers a repeated request */
-	bool replayed; /* read from the store, or of another loop: its turn knows nothing of the ones before */
-	bool torn;     /* replayed, and a killed server left its log without an end */
+	struct conversation_claim
+		*claim; /* owned: of the key that it was repeated with, while it is a mirror; or NULL */
+	bool replayed;  /* read from the store, or of another loop: its turn knows nothing of the ones before */
+	bool torn;      /* replayed, and a killed server left its log without an end */
 
 	struct presence presence;                  /* what other loops see of it */
 	struct mirror_link *link;                  /* it lives on another loop: what joins it with that */

@@ -1,6 +1,8 @@
 /* What counts for all loops together: idempotency keys, followers, who runs in a conversation, and limits. */
 #include "loops_test.h"
 
+#include "claims.h"
+
 #define HELD                                                                                                           \
 	{ .bytes = STREAM DELTA("Hel"), .then = THEN_HOLD }
 
@@ -120,6 +122,83 @@ static void a_repeat_that_is_followed_joins_the_first(void **state) {
 		drop(&follows[1]);
 	}
 	assert_int_equal(crowd.stage.world.requests, 4);
+	crowd_close(&crowd);
+}
+
+/* The one that looks the key up has joined the first and is gone before the letter that asks for it comes. Where that
+ * happens depends on how long the store takes, so the second repeat comes at ever another moment. */
+static void a_repeat_that_is_followed_too_late_joins_the_first(void **state) {
+	(void)state;
+	CROWD({.bytes = STREAM HELLO});
+	struct watcher first = {.key = "k"};
+	assert_int_equal(ask(&crowd, 0, &first, true), 0);
+	wait_for(&crowd.stage, &first);
+	for (int i = 0; i < 100; i++) {
+		struct watcher looks = {.key = "k"}, follows = {.key = "k"};
+		assert_int_equal(ask(&crowd, 1, &looks, true), 0);
+		look_round(&crowd);
+		int64_t until = clock_monotonic_us(clock_system()) + 20 * i;
+		while (clock_monotonic_us(clock_system()) < until) {
+		}
+		assert_int_equal(ask(&crowd, 2, &follows, true), 0);
+		wait_for(&crowd.stage, &looks);
+		wait_for(&crowd.stage, &follows);
+		assert_reads(&looks, &first, 0);
+		assert_reads(&follows, &first, 0);
+		drop(&looks);
+		drop(&follows);
+	}
+	assert_int_equal(crowd.stage.world.requests, 1);
+	drop(&first);
+	crowd_close(&crowd);
+}
+
+/* As a repeat of `text` that has looked the key up on the second loop, and is gone when a letter asks for it. */
+static struct idempotency *leave_claim(struct crowd *crowd, const char *text, const char *key) {
+	struct request request = {.settings.store = true};
+	struct item item = {0};
+	struct idempotency gone = {.response = "resp_gone", .loop = 1, .stored = true}, *taken;
+	struct claim_first first;
+	snprintf(request.idempotency_key, sizeof request.idempotency_key, "%s", key);
+	assert_int_equal(item_message(&item, ROLE_USER, ITEM_COMPLETED, "msg_in", str_of(text)), 0);
+	assert_int_equal(item_list_add(&request.input, &item), 0);
+	assert_int_equal(
+		conversation_claim_make(crowd->stage.vessel.conversations, OWNER, &request, &gone.claim), 0);
+	assert_int_equal(claims_take(directory_claims(crowd->stage.directory), &gone, &taken, &first), CLAIM_FREE);
+	request_free(&request);
+	return taken;
+}
+
+static void a_repeat_of_one_that_is_gone_finds_what_the_key_stands_for(void **state) {
+	(void)state;
+	static const struct {
+		const char *text, *key;
+		bool found;
+	} repeats[] = {{"Hi", "k", true}, {"Ho", "k", false}, {"Hi", "never stored", false}};
+	CROWD({.bytes = STREAM HELLO});
+	struct claims *claims = directory_claims(crowd.stage.directory);
+	struct watcher first = {.key = "k"};
+	assert_int_equal(ask(&crowd, 0, &first, true), 0);
+	wait_for(&crowd.stage, &first);
+	for (size_t i = 0; i < sizeof repeats / sizeof repeats[0]; i++) {
+		struct watcher follows[2] = {{.key = repeats[i].key}, {.key = repeats[i].key}};
+		struct idempotency *gone = leave_claim(&crowd, repeats[i].text, repeats[i].key);
+		for (size_t k = 0; k < 2; k++) {
+			assert_int_equal(create(at(&crowd, 2 * k), &follows[k], repeats[i].text, NULL, true), 0);
+		}
+		claims_settle(claims, gone, false);
+		for (size_t k = 0; k < 2; k++) {
+			wait_for(&crowd.stage, &follows[k]);
+			if (repeats[i].found) {
+				assert_reads(&follows[k], &first, 0);
+			} else {
+				assert_int_equal(follows[k].error.code, API_OVERLOADED);
+			}
+			drop(&follows[k]);
+		}
+	}
+	assert_int_equal(crowd.stage.world.requests, 1);
+	drop(&first);
 	crowd_close(&crowd);
 }
 
@@ -498,6 +577,8 @@ int main(void) {
 		cmocka_unit_test(a_key_is_for_one_request_on_every_loop),
 		cmocka_unit_test(a_key_whose_answer_has_ended),
 		cmocka_unit_test(a_repeat_that_is_followed_joins_the_first),
+		cmocka_unit_test(a_repeat_that_is_followed_too_late_joins_the_first),
+		cmocka_unit_test(a_repeat_of_one_that_is_gone_finds_what_the_key_stands_for),
 		cmocka_unit_test(a_refused_one_refuses_its_repeats),
 		cmocka_unit_test(a_repeat_that_comes_at_the_very_end),
 		cmocka_unit_test(followers_on_every_loop_hear_once),

@@ -394,6 +394,10 @@ static struct watcher *longest(struct scene *scene, const char *id) {
 	return found;
 }
 
+static bool has_read_its_end(const struct watcher *read) {
+	return read->finished && !read->refused;
+}
+
 static void judge(struct scene *scene, struct reader *reader) {
 	struct watcher *read = &reader->watcher, *whole = read->count ? longest(scene, read->id) : NULL;
 	if (read->count && reader->id[0]) {
@@ -405,9 +409,9 @@ static void judge(struct scene *scene, struct reader *reader) {
 	const char *rest = rest_of(whole, reader->from);
 	size_t common = strlen(rest) < read->events.length ? strlen(rest) : read->events.length;
 	assert_memory_equal(rest, read->events.data, common);
-	if (read->finished && !read->refused) {
-		assert_int_equal(read->events.length, strlen(rest));
-	}
+	/* Perhaps nobody who began at its beginning has read its end. */
+	assert_false(has_read_its_end(whole) && read->events.length > strlen(rest));
+	assert_false(has_read_its_end(read) && read->events.length < strlen(rest));
 }
 
 /* Each of both loops heard once of what began in the conversation. */
@@ -432,7 +436,7 @@ static void judge_keys(struct scene *scene) {
 		const struct reader *reader = &scene->workers[0].readers[i];
 		for (size_t k = 0; k < scene->workers[1].reader_count; k++) {
 			const struct reader *other = &scene->workers[1].readers[k];
-			bool same = reader->turn && reader->turn % 4 == 0 && reader->turn == other->turn;
+			bool same = reader->turn && reader->turn == other->turn;
 			if (same && reader->watcher.count && other->watcher.count) {
 				assert_string_equal(reader->watcher.id, other->watcher.id);
 			}

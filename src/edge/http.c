@@ -115,7 +115,7 @@ static int read_target(struct exchange *exchange, struct lws *wsi) {
 	return exchange->path && exchange->query ? 0 : -1;
 }
 
-/* Kept for the handler: by then libwebsockets may have let go of the headers. */
+/* Kept for the handler, which reads the whole of an exchange and nothing of libwebsockets. */
 static int read_idempotency_key(struct exchange *exchange, struct lws *wsi) {
 	char text[REQUEST_KEY_SIZE];
 	struct str key;
@@ -264,6 +264,14 @@ static void serve(struct exchange *exchange) {
 	}
 }
 
+/* Everything was taken from the headers that is of use later. Their table is 9 KB, most of what a streamed answer would
+ * hold until its end; with the next request libwebsockets makes a new one. */
+static void let_headers_go(const struct connection *connection) {
+	if (connection->wsi && exchange_of(connection)) {
+		lws_http_headers_detach(connection->wsi);
+	}
+}
+
 /* The connection outlives the exchange: libwebsockets frees it from the loop. */
 static void dispatch(struct exchange *exchange) {
 	struct connection *connection = exchange->connection;
@@ -274,6 +282,7 @@ static void dispatch(struct exchange *exchange) {
 	}
 	int64_t before_us = edge_used_us();
 	serve(exchange);
+	let_headers_go(connection);
 	connection_charge(connection, edge_used_us() - before_us);
 }
 

@@ -82,7 +82,7 @@ static void send_post(struct client *c) {
 void client_ask(struct client *c, long tokens) {
 	char text[700];
 	c->tokens = tokens;
-	c->next = 0;
+	c->next = c->text = 0;
 	c->ended = c->in_stamp = false;
 	c->token = c->stamp = 0;
 	c->state = CLIENT_ASKED;
@@ -192,7 +192,10 @@ static void on_type(struct client *c) {
 static void on_delta_byte(struct client *c, char byte, int64_t now) {
 	if (byte == '"') {
 		c->in_delta = false; /* what is begun of a token goes on in the next delta */
-	} else if (byte >= '0' && byte <= '9') {
+		return;
+	}
+	c->text++;
+	if (byte >= '0' && byte <= '9') {
 		long long *value = c->in_stamp ? &c->stamp : &c->token;
 		*value = *value * 10 + (byte - '0');
 	} else if (byte == ':') {

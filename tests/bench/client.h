@@ -50,6 +50,7 @@ struct client {
 	int status;
 	long tokens; /* wanted */
 	long next;   /* expected */
+	long text;   /* bytes of text so far */
 	int64_t connect_us, open_us, ask_us, first_us;
 
 	/* framing */

@@ -3,7 +3,8 @@
  *
  * Phases: connect all; begin the streams, spread over --ramp; when each has had a token, measure for --seconds; wait for
  * every stream's end (--cut: do not). Prints lines of JSON: {"mark":…} when a phase begins, and the result last.
- * With --hold it waits for a line on standard input after "connected" and after "streaming". */
+ * With --hold it waits for a line on standard input after "connected", after "streaming" and, with --until N, after "grown":
+ * when every stream has had N tokens. */
 #include <getopt.h>
 
 #include "client.h"
@@ -13,7 +14,7 @@ enum { WATCHED = 4, MAX_STATUS = 600 };
 
 struct options {
 	struct client_plan plan, asker_plan;
-	long streams, idle, askers, tokens, asker_tokens, seconds, ramp_ms, window, deadline, refusable;
+	long streams, idle, askers, tokens, asker_tokens, until, seconds, ramp_ms, window, deadline, refusable;
 	bool hold, cut;
 	int pids[WATCHED];
 	const char *names[WATCHED];
@@ -32,7 +33,7 @@ static struct options o = {.plan = {.key = "-", .input = "bench now=0", .sources
 static struct client *clients;
 static long count; /* streams, then askers, then idle ones */
 
-static long opened, streaming, completed, failed, refused, lost, connecting, next_connect;
+static long opened, streaming, grown, completed, failed, refused, lost, connecting, next_connect;
 static long tokens, measured_tokens, turns;
 static long refusals[MAX_STATUS];
 static bool measuring, asking;
@@ -59,6 +60,7 @@ static void on_token(struct client *c, int64_t age_us) {
 		durations_add(is_stream(c) ? &firsts : &turn_firsts, c->first_us - c->ask_us);
 		streaming += is_stream(c);
 	}
+	grown += is_stream(c) && c->next == o.until;
 	if (measuring && is_stream(c)) {
 		measured_tokens++;
 		durations_add(&ages, age_us);
@@ -158,6 +160,13 @@ static void begin_streams(void) {
 	}
 }
 
+static void grow_streams(void) {
+	int64_t until = after(o.deadline * 1000);
+	while (grown + failed + refused < o.streams && now_us() < until) {
+		step(after(100));
+	}
+}
+
 static void begin_askers(void) {
 	asking = true;
 	for (long i = o.streams; i < o.streams + o.askers; i++) {
@@ -185,11 +194,19 @@ static struct use used(void) {
 	return use;
 }
 
+static long text_of_streams(void) {
+	long text = 0;
+	for (long i = 0; i < o.streams; i++) {
+		text += clients[i].text;
+	}
+	return text;
+}
+
 static void print_result(const struct use *before, const struct use *end, double seconds, const struct use *begin) {
 	printf("{\"result\":true,\"streams\":%ld,\"idle\":%ld,\"tokens\":%ld,\"expected\":%ld,\"lost\":%ld,\"completed\":%ld,"
-	       "\"failed\":%ld,\"refused\":%ld,\"opened\":%ld,\"turns\":%ld,\"measured\":%ld,\"seconds\":%.3f,",
+	       "\"failed\":%ld,\"refused\":%ld,\"opened\":%ld,\"turns\":%ld,\"measured\":%ld,\"text\":%ld,\"seconds\":%.3f,",
 	       o.streams, o.idle, tokens, o.streams * o.tokens, lost, completed, failed, refused, opened, turns,
-	       measured_tokens, seconds);
+	       measured_tokens, text_of_streams(), seconds);
 	durations_print("age", &ages);
 	printf(",");
 	durations_print("first", &firsts);
@@ -224,7 +241,7 @@ static void print_result(const struct use *before, const struct use *end, double
 static void usage(void) {
 	fprintf(stderr,
 		"usage: load --mode raw|ws|sse --port PORT [--key KEY] [--input TEXT] [--unstored]\n"
-		"            [--streams N --tokens N --seconds N] [--ramp MS] [--cut]\n"
+		"            [--streams N --tokens N --seconds N] [--ramp MS] [--cut] [--until N]\n"
 		"            [--askers N --asker-tokens N --asker-input TEXT] [--idle N] [--sources N] [--window N]\n"
 		"            [--deadline S] [--hold] [--watch NAME=PID]... [--refusable]\n");
 	exit(2);
@@ -248,20 +265,23 @@ static enum client_mode mode_of(const char *name) {
 }
 
 static void read_options(int argc, char **argv) {
-	static const struct option long_options[] = {
-		{"mode", 1, 0, 'm'},        {"port", 1, 0, 'p'},      {"key", 1, 0, 'k'},
-		{"input", 1, 0, 'i'},       {"unstored", 0, 0, 'u'},  {"streams", 1, 0, 's'},
-		{"tokens", 1, 0, 't'},      {"seconds", 1, 0, 'S'},   {"ramp", 1, 0, 'r'},
-		{"cut", 0, 0, 'c'},         {"askers", 1, 0, 'a'},    {"asker-tokens", 1, 0, 'A'},
-		{"idle", 1, 0, 'I'},        {"sources", 1, 0, 'o'},   {"window", 1, 0, 'w'},
-		{"deadline", 1, 0, 'd'},    {"hold", 0, 0, 'h'},      {"watch", 1, 0, 'W'},
-		{"asker-input", 1, 0, 'j'}, {"refusable", 0, 0, 'R'}, {0, 0, 0, 0}};
+	static const struct option long_options[] = {{"mode", 1, 0, 'm'},        {"port", 1, 0, 'p'},
+						     {"key", 1, 0, 'k'},         {"input", 1, 0, 'i'},
+						     {"unstored", 0, 0, 'u'},    {"streams", 1, 0, 's'},
+						     {"tokens", 1, 0, 't'},      {"seconds", 1, 0, 'S'},
+						     {"ramp", 1, 0, 'r'},        {"cut", 0, 0, 'c'},
+						     {"askers", 1, 0, 'a'},      {"asker-tokens", 1, 0, 'A'},
+						     {"idle", 1, 0, 'I'},        {"sources", 1, 0, 'o'},
+						     {"window", 1, 0, 'w'},      {"deadline", 1, 0, 'd'},
+						     {"hold", 0, 0, 'h'},        {"watch", 1, 0, 'W'},
+						     {"asker-input", 1, 0, 'j'}, {"refusable", 0, 0, 'R'},
+						     {"until", 1, 0, 'U'},       {0, 0, 0, 0}};
 	struct {
 		int option;
 		long *value;
-	} const figures[] = {{'s', &o.streams}, {'t', &o.tokens}, {'S', &o.seconds},
-			     {'r', &o.ramp_ms}, {'a', &o.askers}, {'A', &o.asker_tokens},
-			     {'I', &o.idle},    {'w', &o.window}, {'d', &o.deadline}};
+	} const figures[] = {{'s', &o.streams},  {'t', &o.tokens},       {'S', &o.seconds}, {'r', &o.ramp_ms},
+			     {'a', &o.askers},   {'A', &o.asker_tokens}, {'I', &o.idle},    {'w', &o.window},
+			     {'d', &o.deadline}, {'U', &o.until}};
 	for (int option; (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
 		for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
 			if (figures[i].option == option) {
@@ -334,6 +354,10 @@ int main(int argc, char **argv) {
 	begin_streams();
 	begin_askers();
 	hold("streaming");
+	if (o.until > 0) {
+		grow_streams();
+		hold("grown");
+	}
 	run_until(after(o.streams > 0 ? 500 : 0));
 	mark("measure");
 	struct use before = used();

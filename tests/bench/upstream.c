@@ -2,16 +2,19 @@
  * Every token is "NUMBER:MICROSECOND ", when it was made, so that a reader knows its age. Prints its port.
  *
  * A request may ask for other figures than the command line: what follows the last "bench " in its body, such as
- * "bench rate=50 tokens=500 burst=1 now=1 pad=0 gap=0". `burst`: tokens in one write; `now`: the first token comes at once,
- * and not at a random moment of the period, as it does so that streams are spread as independent ones are; `pad`: so many
- * bytes are added to each token; `gap`: milliseconds between two writes in place of what rate and burst give.
+ * "bench rate=50 tokens=500 burst=1 now=1 pad=0 gap=0 halt=0". `burst`: tokens in one write; `now`: the first token comes at
+ * once, and not at a random moment of the period, as it does so that streams are spread as independent ones are; `pad`: so
+ * many bytes are added to each token; `gap`: milliseconds between two writes in place of what rate and burst give; `halt`:
+ * behind so many tokens nothing comes for an hour.
  *
  * --tick US lets tokens come only at multiples of so many microseconds: those of all streams together.
  * Answers are chunked on a connection that is kept, as today's model servers have them; with --close they end with it. */
 #include "bench.h"
 
+#define HOUR_US (3600 * (int64_t)1000000)
+
 struct pace {
-	long rate, tokens, burst, now, pad, gap;
+	long rate, tokens, burst, now, pad, gap, halt;
 };
 
 struct text {
@@ -31,7 +34,7 @@ struct stream {
 	size_t out_done;
 };
 
-static struct pace standard = {50, 500, 1, 0, 0, 0};
+static struct pace standard = {50, 500, 1, 0, 0, 0, 0};
 static int64_t tick_us;
 static bool close_after;
 static int epoll;
@@ -187,7 +190,7 @@ static bool go_on(struct stream *s) {
 		"\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
 	add_tokens(s);
 	if (s->sent < s->pace.tokens) {
-		schedule(s, s->due_us + period_us(&s->pace));
+		schedule(s, s->due_us + (s->sent == s->pace.halt ? HOUR_US : period_us(&s->pace)));
 		settle(s, s->place);
 		return flush(s);
 	}
@@ -212,8 +215,8 @@ static struct pace asked(const char *body) {
 		const char *key;
 		long *value;
 	} const keys[] = {
-		{" rate=", &pace.rate}, {" tokens=", &pace.tokens}, {" burst=", &pace.burst},
-		{" now=", &pace.now},   {" pad=", &pace.pad},       {" gap=", &pace.gap},
+		{" rate=", &pace.rate}, {" tokens=", &pace.tokens}, {" burst=", &pace.burst}, {" now=", &pace.now},
+		{" pad=", &pace.pad},   {" gap=", &pace.gap},       {" halt=", &pace.halt},
 	};
 	for (size_t i = 0; found && i < sizeof keys / sizeof *keys; i++) {
 		const char *value = strstr(found, keys[i].key);

@@ -1,4 +1,5 @@
 // What an idle WebSocket and a live response weigh in user space.
+import { median } from '../lib/figures.mjs';
 import { peerNames, startPeers } from '../lib/peers.mjs';
 import { memoryOf, socketSlabs } from '../lib/proc.mjs';
 import { load, pause } from '../lib/programs.mjs';
@@ -22,6 +23,7 @@ async function hold(target, { rest = 700, ...options }) {
 	const before = await weigh(target.pid, rest);
 	let connected;
 	let streaming;
+	let grown;
 	const run = await load(
 		{ ...aim(target), streams: 0, seconds: 0, window: 32, hold: true, cut: true, ...options },
 		{
@@ -34,11 +36,15 @@ async function hold(target, { rest = 700, ...options }) {
 					await pause(options.streams ? 1000 : 0);
 					streaming = await weigh(target.pid, rest);
 					child.stdin.write('\n');
+				} else if (mark === 'grown') {
+					await pause(1000);
+					grown = await weigh(target.pid, rest);
+					child.stdin.write('\n');
 				}
 			},
 		},
 	);
-	return { run, connected: difference(before, connected), streaming: difference(connected, streaming) };
+	return { run, connected: difference(before, connected), streaming: difference(connected, streaming), grown: grown && difference(before, grown) };
 }
 
 const each = (grown, count) => Object.fromEntries(Object.entries(grown).map(([name, kib]) => [name, (kib * 1024) / count]));
@@ -72,8 +78,50 @@ async function weighRelay(begin, { counts, live, rest }) {
 	return result;
 }
 
+/** One live response with its connection when it has had so many tokens, each of them a delta: bytes, and those of its text. */
+async function weighResponse(settings, { mode, unstored, tokens, streams, rest, warm }) {
+	const upstream = await startUpstream();
+	const target = await startSluiced(upstream, settings);
+	const ask = (count, until) => ({
+		rest, mode, unstored, streams: count, tokens: until + 1, until, ramp: count * 2,
+		input: `bench now=1 rate=${Math.ceil(20_000 / count)} tokens=${until + 1} halt=${until}`,
+	});
+	try {
+		// The store's caches fill, which are as large beside any number of responses.
+		await load({ ...aim(target), streams: 0, askers: 8, 'asker-tokens': 5, 'asker-input': 'bench now=1 rate=5000 tokens=5', seconds: warm, cut: true });
+		await hold(target, ask(5, 5));
+		await pause(rest);
+		const { run, grown } = await hold(target, ask(streams, tokens));
+		return { bytes: (grown.private * 1024) / streams, text: run.text / streams };
+	} finally {
+		await target.end();
+		await upstream.end();
+	}
+}
+
+/** Over each transport, stored and not, at the first token and later: medians of rounds. */
+async function weighResponses(settings, { rounds, grown, rest, warm }, say) {
+	const rows = ['ws', 'sse'].flatMap((mode) => [false, true].flatMap((unstored) => grown.map(({ tokens, streams }) => ({ mode, unstored, tokens, streams }))));
+	const found = rows.map(() => []);
+	for (let round = 0; round < rounds; round++) {
+		for (const [at, row] of rows.entries()) {
+			const { bytes, text } = await weighResponse(settings, { ...row, rest, warm });
+			found[at].push(bytes - text);
+			row.text = text;
+		}
+	}
+	return rows.map((row, at) => {
+		const weighed = { ...row, without_text: median(found[at]), least: Math.min(...found[at]), most: Math.max(...found[at]) };
+		const { mode, unstored, tokens, text, without_text: own, least, most } = weighed;
+		say(`${mode}, store: ${!unstored}, ${tokens} tokens: ${own.toFixed(0)} bytes (${least.toFixed(0)} to ${most.toFixed(0)}) with its connection, without its text of ${text.toFixed(0)}`);
+		return weighed;
+	});
+}
+
 export async function memory(options, say) {
-	const plan = options.smoke ? { counts: [100], live: 50, rest: 100 } : { counts: [1000, 10000], live: 1000, rest: 700 };
+	const plan = options.smoke
+		? { counts: [100], live: 50, rest: 100, warm: 1, rounds: 1, grown: [{ tokens: 20, streams: 20 }] }
+		: { counts: [1000, 10000], live: 1000, rest: 700, warm: 3, rounds: options.rounds, grown: [{ tokens: 1, streams: 1000 }, { tokens: 1000, streams: 200 }] };
 	const results = { relays: {}, missing: {} };
 	const measure = async (name, begin) => {
 		const result = (results.relays[name] = await weighRelay(begin, plan));
@@ -83,6 +131,7 @@ export async function memory(options, say) {
 		const { private: own, rss } = result.live.begun;
 		say(`${name}: live response, beside its connection: ${own.toFixed(0)} bytes private dirty (RSS ${rss.toFixed(0)})`);
 	};
+	results.responses = await weighResponses({ settings: still, loops: options.loops }, plan, say);
 	await measure('ws', (upstream) => startSluiced(upstream, { settings: still, loops: options.loops }));
 	for (const name of peerNames(options)) {
 		try {

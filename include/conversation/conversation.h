@@ -239,9 +239,17 @@ struct conversation_item {
 };
 typedef void conversation_items_fn(void *arg, const struct conversation_item *items, size_t count,
 				   const struct err *err);
-/* All of them, or at least the newest so many, in whole turns. `place->item` is ignored. */
-struct conversation_op *conversation_items(struct conversations *module, const struct conversation_place *place,
-					   uint32_t newest, conversation_items_fn *done, void *arg);
+struct conversation_page {
+	const char *owner;
+	const char *id;   /* of the conversation */
+	const char *item; /* where it begins; NULL: at the path's beginning or end */
+	bool ascending; /* towards the newest; where the item is there more than once, from the first, else from the last */
+	uint32_t most; /* items behind it; 0: all */
+};
+/* Them in the path's order: in whole turns, so that others stand before and behind them. All of the path when the item is in
+ * no turn of it that has ended. */
+struct conversation_op *conversation_items(struct conversations *module, const struct conversation_page *page,
+					   conversation_items_fn *done, void *arg);
 
 /* --- edits: what is changed without a model being asked ---------------------------------------------------------------- */
 

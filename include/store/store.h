@@ -135,7 +135,10 @@ enum store_read_kind {
 	 * with the response whose records bring it there, and snapshot.more tells that others were before it: then the
 	 * thread's first response is there too, in front, if it is the first of a conversation. */
 	STORE_READ_CONTEXT,
-	/* the same of a thread's last response; no response and no record when it has none, or that is gone */
+	/* the same of a thread's last response; no response and no record when it has none, or that is gone. With `item` or
+	 * `ascending` it is a part of this line, in whole responses: from the one with the item's record (if there are
+	 * several, the first when ascending, else the last), else from the line's start or end, until `enough_records`
+	 * come with the further ones. Where no record of the line has the item, the whole line. */
 	STORE_READ_LATEST,
 	/* the thread, DEKs, its responses and records in number order, links */
 	STORE_READ_THREAD,
@@ -161,8 +164,9 @@ struct store_query {
 	enum store_read_kind kind;
 	char owner[ID_SIZE];
 	char id[ID_SIZE]; /* of the response, thread or item; for THREADS: start behind this thread, "" from the start */
-	uint32_t limit;   /* THREADS: how many */
-	bool ascending;   /* THREADS: oldest first */
+	char item[ID_SIZE];                       /* LATEST: where to begin; "": not said */
+	uint32_t limit;                           /* THREADS: how many */
+	bool ascending;                           /* THREADS, LATEST: oldest first */
 	uint32_t record_kinds[STORE_QUERY_KINDS]; /* CHAIN, THREADS: which records come along; 0: none. CONTEXT, LATEST:
 						     which, with segments; none given: all */
 	bool links;                               /* RESPONSE: links of the whole thread come along */

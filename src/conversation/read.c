@@ -472,11 +472,12 @@ static int open_items(struct conversation_op *op, const struct store_snapshot *s
 	if (!*conversation) {
 		return -1;
 	}
-	const struct store_response *last = snapshot_response(snapshot, snapshot->threads[0].last_response);
-	if (last) {
-		*turn = build_turns(&(*conversation)->vault, snapshot, last->id, false, err);
+	if (snapshot->response_count == 0) {
+		return 0;
 	}
-	return last && !*turn ? -1 : 0;
+	const struct store_response *last = &snapshot->responses[snapshot->response_count - 1];
+	*turn = build_turns(&(*conversation)->vault, snapshot, last->id, false, err);
+	return *turn ? 0 : -1;
 }
 
 static void on_items(void *owner, struct store_snapshot *snapshot, const struct err *read_err) {
@@ -505,17 +506,19 @@ static void on_items(void *owner, struct store_snapshot *snapshot, const struct 
 	op_free(&op);
 }
 
-struct conversation_op *conversation_items(struct conversations *module, const struct conversation_place *place,
-					   uint32_t newest, conversation_items_fn *done, void *arg) {
-	struct conversation_op *op = op_new(module, place->owner, place->id, arg);
+struct conversation_op *conversation_items(struct conversations *module, const struct conversation_page *page,
+					   conversation_items_fn *done, void *arg) {
+	struct conversation_op *op = op_new(module, page->owner, page->id, arg);
 	if (!op) {
 		return NULL;
 	}
 	op->done.items = done;
 	struct store_query query;
-	op_query(&query, STORE_READ_LATEST, place->owner, place->id);
+	op_query(&query, STORE_READ_LATEST, page->owner, page->id);
 	query_items(&query);
-	query.enough_records = newest;
+	str_copy_cut(query.item, sizeof query.item, str_of(page->item ? page->item : ""));
+	query.ascending = page->ascending;
+	query.enough_records = page->most;
 	query.max_bytes = sealed_bound(module, LISTED_CONTEXTS);
 	return op_read(&op, &query, on_items) ? NULL : op;
 }

@@ -23,12 +23,19 @@ static void on_list(void *arg, const struct conversation_item *items, size_t cou
 
 void api_item_list(struct exchange *exchange) {
 	char id[ID_SIZE];
-	if (api_path_id(exchange, id, API_CONVERSATION_NOT_FOUND) || item_page_check(exchange, &CONVERSATION_PAGE)) {
+	struct list_query query;
+	if (api_path_id(exchange, id, API_CONVERSATION_NOT_FOUND) ||
+	    item_page_query(exchange, &CONVERSATION_PAGE, &query)) {
 		return;
 	}
-	const struct conversation_place place = {.owner = exchange->who.user, .id = id};
-	api_started(exchange, conversation_items(exchange->edge->deps.conversations, &place,
-						 item_page_newest(exchange, &CONVERSATION_PAGE), on_list, exchange));
+	const struct conversation_page page = {
+		.owner = exchange->who.user,
+		.id = id,
+		.item = query.after[0] ? query.after : NULL,
+		.ascending = query.ascending,
+		.most = query.limit + 1, /* one that tells whether there are more */
+	};
+	api_started(exchange, conversation_items(exchange->edge->deps.conversations, &page, on_list, exchange));
 }
 
 /* --- adding --------------------------------------------------------------------------------------------------------- */
@@ -110,8 +117,8 @@ void api_item_get(struct exchange *exchange) {
 	    api_path_second_id(exchange, item, API_ITEM_NOT_FOUND) || api_query_names(exchange, include_only)) {
 		return;
 	}
-	const struct conversation_place place = {.owner = exchange->who.user, .id = id};
-	api_started(exchange, conversation_items(exchange->edge->deps.conversations, &place, 0, on_get, exchange));
+	const struct conversation_page page = {.owner = exchange->who.user, .id = id, .item = item, .most = 1};
+	api_started(exchange, conversation_items(exchange->edge->deps.conversations, &page, on_get, exchange));
 }
 
 /* What was not found: the item, if there is such a conversation. */
@@ -189,7 +196,8 @@ static void on_refused(struct cursor *cursor, const struct api_error *error) {
 
 void api_response_input_items(struct exchange *exchange) {
 	char id[ID_SIZE];
-	if (api_path_id(exchange, id, API_RESPONSE_NOT_FOUND) || item_page_check(exchange, &INPUT_PAGE)) {
+	struct list_query query;
+	if (api_path_id(exchange, id, API_RESPONSE_NOT_FOUND) || item_page_query(exchange, &INPUT_PAGE, &query)) {
 		return;
 	}
 	const struct response *live = engine_find(exchange->edge->deps.engine, exchange->who.user, str_of(id));

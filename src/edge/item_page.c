@@ -1,7 +1,5 @@
 #include "item_page.h"
 
-#include "api_common.h"
-
 /* An answer is built whole: items of a megabyte each must not add up. */
 #define PAGE_BYTES (1024 * 1024)
 
@@ -11,10 +9,11 @@ struct selection {
 	bool ascending, more;
 };
 
-static int find_item(const struct conversation_item *items, size_t count, const char *id, size_t *at) {
+/* The first of this id in the direction of the page. */
+static int find_item(const struct conversation_item *items, size_t count, const struct list_query *query, size_t *at) {
 	for (size_t i = 0; i < count; i++) {
-		if (str_is(str_of(items[i].item->id), id)) {
-			*at = i;
+		*at = query->ascending ? i : count - 1 - i;
+		if (str_is(str_of(items[*at].item->id), query->after)) {
 			return 0;
 		}
 	}
@@ -26,7 +25,7 @@ static int select_items(const struct conversation_item *items, size_t count, con
 	size_t skip = 0;
 	if (query->after[0]) {
 		size_t at;
-		if (find_item(items, count, query->after, &at)) {
+		if (find_item(items, count, query, &at)) {
 			return -1;
 		}
 		skip = query->ascending ? at + 1 : count - at;
@@ -73,22 +72,12 @@ static void reply_selected(struct exchange *exchange, const struct conversation_
 	buf_free(&body);
 }
 
-int item_page_check(struct exchange *exchange, const struct item_page_bounds *bounds) {
+int item_page_query(struct exchange *exchange, const struct item_page_bounds *bounds, struct list_query *query) {
 	static const char *const known[] = {"limit", "order", "after", "include", "include[]", NULL};
-	struct list_query query;
 	return api_query_names(exchange, known) ||
-			       api_list_query(exchange, &query, bounds->limit, bounds->most, bounds->ascending)
+			       api_list_query(exchange, query, bounds->limit, bounds->most, bounds->ascending)
 		       ? -1
 		       : 0;
-}
-
-uint32_t item_page_newest(struct exchange *exchange, const struct item_page_bounds *bounds) {
-	struct list_query query;
-	if (api_list_query(exchange, &query, bounds->limit, bounds->most, bounds->ascending) || query.ascending ||
-	    query.after[0]) {
-		return 0;
-	}
-	return query.limit + 1;
 }
 
 void item_page_reply(struct exchange *exchange, const struct conversation_item *items, size_t count,

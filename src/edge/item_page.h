@@ -2,6 +2,7 @@
 #ifndef SLUICE_EDGE_ITEM_PAGE_H
 #define SLUICE_EDGE_ITEM_PAGE_H
 
+#include "api_common.h"
 #include "conversation/conversation.h"
 #include "exchange.h"
 
@@ -10,11 +11,9 @@ struct item_page_bounds {
 	bool ascending;       /* unless told */
 };
 
-/* Whether the query is one for a page: `limit`, `order`, `after`; `include`, which SDKs send, is let through. Answers with an
- * error and gives -1. For before what is listed is fetched. */
-int item_page_check(struct exchange *exchange, const struct item_page_bounds *bounds);
-/* How many of the newest items such a page needs at most, one beyond it among them; 0: that can't be said. */
-uint32_t item_page_newest(struct exchange *exchange, const struct item_page_bounds *bounds);
+/* Reads the query of a page: `limit`, `order`, `after`; `include`, which SDKs send, is let through. Answers with an error and
+ * gives -1 when it is none. For before what is listed is fetched. */
+int item_page_query(struct exchange *exchange, const struct item_page_bounds *bounds, struct list_query *query);
 /* Answers with the page that the query selects of these, which stand in ascending order. Ends the exchange. */
 void item_page_reply(struct exchange *exchange, const struct conversation_item *items, size_t count,
 		     const struct item_page_bounds *bounds);

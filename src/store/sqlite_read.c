@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/mem.h"
+#include "base/str.h"
 #include "snapshot.h"
 #include "sqlite_rows.h"
 
@@ -13,6 +15,8 @@ enum data_statement {
 	THREAD,
 	THREAD_OF_RESPONSE,
 	RESPONSE_OF_THREAD,
+	RESPONSE_BY_KEY,
+	STEP_OF_LINE,
 	FIRST_RESPONSE,
 	RESPONSES_OF_THREAD,
 	RECORDS_OF_RESPONSE,
@@ -25,6 +29,7 @@ enum data_statement {
 	FIRST_OF_KIND,
 	THREAD_OF_ITEM,
 	ITEM,
+	RESPONSES_OF_ITEM,
 	WAYPOINT,
 	LINKS,
 	LINKS_BEHIND,
@@ -45,6 +50,8 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 	[THREAD_OF_RESPONSE] = "SELECT " THREAD_COLUMNS " FROM response r JOIN thread t ON t.key = r.thread"
 			       " WHERE r.id = ?1 AND t.owner = ?2",
 	[RESPONSE_OF_THREAD] = "SELECT " RESPONSE_COLUMNS " FROM response r WHERE r.id = ?1 AND r.thread = ?2",
+	[RESPONSE_BY_KEY] = "SELECT " RESPONSE_COLUMNS " FROM response r WHERE r.key = ?1",
+	[STEP_OF_LINE] = "SELECT r.key, r.parent FROM response r WHERE r.id = ?1 AND r.thread = ?2",
 	[FIRST_RESPONSE] = "SELECT " RESPONSE_COLUMNS " FROM response r WHERE r.thread = ?1 ORDER BY r.key LIMIT 1",
 	[RESPONSES_OF_THREAD] = "SELECT " RESPONSE_COLUMNS " FROM response r WHERE r.thread = ?1 ORDER BY r.key",
 	[RECORDS_OF_RESPONSE] = "SELECT " RECORD_COLUMNS ", ?2 FROM record m WHERE m.response = ?1 ORDER BY m.number",
@@ -72,6 +79,8 @@ static const char *const DATA_SQL[DATA_STATEMENTS] = {
 	[ITEM] = "SELECT " RECORD_COLUMNS ", coalesce(r.id, '') FROM record m"
 		 " LEFT JOIN response r ON r.key = m.response WHERE m.item = ?1 AND +m.thread = ?2"
 		 " ORDER BY m.key DESC LIMIT 1",
+	[RESPONSES_OF_ITEM] = "SELECT m.response FROM record m WHERE m.item = ?1 AND +m.thread = ?2"
+			      " AND m.response IS NOT NULL",
 	[WAYPOINT] =
 		"SELECT number, chain FROM waypoint WHERE thread = ?1 AND number < ?2 ORDER BY number DESC LIMIT 1",
 	/* The index holds all that is asked for; the planner would rather have the order and read every row for it. */
@@ -309,6 +318,109 @@ static int read_line(struct sqlite_read *read, const char *last) {
 	return read_links_from(read, read->lowest ? read->lowest : UINT32_MAX);
 }
 
+static int add_step(struct sqlite_read *read, sqlite3_stmt *statement) {
+	struct sqlite_line *line = &read->line;
+	const int64_t key = sqlite3_column_int64(statement, 0);
+	line->parent[0] = '\0';
+	if (line->count > 0 && key >= line->keys[line->count - 1]) {
+		return 0; /* see read_line */
+	}
+	if (line->count == line->room) {
+		const size_t room = line->room ? 2 * line->room : 64;
+		int64_t *keys = mem_realloc(line->keys, room * sizeof *keys);
+		if (!keys) {
+			return sqlite_row_no_memory(read);
+		}
+		line->keys = keys;
+		line->room = room;
+	}
+	line->keys[line->count++] = key;
+	const char *parent = (const char *)sqlite3_column_text(statement, 1);
+	str_copy_cut(line->parent, sizeof line->parent, str_of(parent ? parent : ""));
+	return 0;
+}
+
+static int follow_line(struct sqlite_read *read, const char *last) {
+	char id[ID_SIZE];
+	memcpy(id, last, sizeof id);
+	for (size_t turns = 0; id[0] && turns < LINE_TURNS; turns++) {
+		int found = each(read, STEP_OF_LINE, SQL_VALUES(SQL_TEXT(id), SQL_INT(read->thread_key)), add_step);
+		if (found <= 0) {
+			return found;
+		}
+		memcpy(id, read->line.parent, sizeof id);
+	}
+	return 0;
+}
+
+/* Keeps the place of the item's response on the line: the first where several have it and that is wanted, else the last. */
+static int find_place(struct sqlite_read *read, sqlite3_stmt *statement) {
+	struct sqlite_line *line = &read->line;
+	const int64_t key = sqlite3_column_int64(statement, 0);
+	size_t low = 0, high = line->count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (line->keys[middle] > key) {
+			low = middle + 1;
+		} else {
+			high = middle;
+		}
+	}
+	bool there = low < line->count && line->keys[low] == key;
+	if (there && (line->at == line->count || (low > line->at) == read->query->ascending)) {
+		line->at = low;
+	}
+	return 0;
+}
+
+/* The responses of the line from `at` on, in the query's direction, until the further ones have enough. */
+static int read_along(struct sqlite_read *read, size_t at, uint32_t enough) {
+	const struct sqlite_line *line = &read->line;
+	const bool ascending = read->query->ascending;
+	for (size_t left = ascending ? at + 1 : line->count - at; left > 0; left--) {
+		const size_t before = read->records;
+		const struct sqlite_value key = SQL_INT(line->keys[ascending ? left - 1 : line->count - left]);
+		if (read_one(read, RESPONSE_BY_KEY, &key, 1) < 0) {
+			return -1;
+		}
+		if (read->query->item[0] && read->out->response_count == 1) {
+			read->records = before;
+		}
+		if (enough && read->records >= enough && left > 1) {
+			read->out->more = true;
+			break;
+		}
+	}
+	return 0;
+}
+
+static int read_page(struct sqlite_read *read, const char *last) {
+	struct sqlite_line *line = &read->line;
+	const struct store_query *query = read->query;
+	uint32_t enough = query->enough_records;
+	if (follow_line(read, last) < 0) {
+		return -1;
+	}
+	size_t at = query->ascending && line->count > 0 ? line->count - 1 : 0;
+	line->at = line->count;
+	if (query->item[0] && each(read, RESPONSES_OF_ITEM,
+				   SQL_VALUES(SQL_TEXT(query->item), SQL_INT(read->thread_key)), find_place) < 0) {
+		return -1;
+	}
+	if (line->at < line->count) {
+		at = line->at;
+	} else if (query->item[0]) {
+		enough = 0;
+	}
+	if (line->count > 0 && read_along(read, at, enough) < 0) {
+		return -1;
+	}
+	if (!query->ascending) {
+		turn_round(read->out);
+	}
+	return read_links_from(read, read->lowest ? read->lowest : UINT32_MAX);
+}
+
 static int read_context(struct sqlite_read *read) {
 	return read_thread_row(read, THREAD_OF_RESPONSE) < 0 ? -1 : read_line(read, read->query->id);
 }
@@ -317,7 +429,9 @@ static int read_latest(struct sqlite_read *read) {
 	if (read_thread_row(read, THREAD) < 0) {
 		return -1;
 	}
-	return read_line(read, sqlite_row_last_thread(read)->last_response);
+	const struct store_query *query = read->query;
+	const char *last = sqlite_row_last_thread(read)->last_response;
+	return query->ascending || query->item[0] ? read_page(read, last) : read_line(read, last);
 }
 
 /* The first record of each kind that the query names, of the thread read last. */
@@ -455,6 +569,7 @@ struct store_snapshot *sqlite_reader_read(struct sqlite_reader *reader, const st
 		goto fail;
 	}
 	int result = read_kind(&read);
+	mem_free(read.line.keys);
 	sqlite_conn_run(&reader->data, END, NULL, 0, NULL);
 	if (result < 0) {
 		goto fail;

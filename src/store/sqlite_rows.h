@@ -4,6 +4,14 @@
 
 #include "sqlite_read.h"
 
+/* The responses from a thread's last to its first, newest first. */
+struct sqlite_line {
+	int64_t *keys; /* falling */
+	size_t count, room;
+	char parent[ID_SIZE]; /* of the one that was added last */
+	size_t at;            /* where the item is that was looked for; `count`: nowhere */
+};
+
 /* One read on its way: where it reads, what it was asked and what it has. */
 struct sqlite_read {
 	struct sqlite_reader *reader;
@@ -16,6 +24,7 @@ struct sqlite_read {
 	size_t records;       /* of responses, segments aside */
 	uint32_t lowest;      /* number of the records of responses, segments aside; 0: none yet */
 	struct store_dek *sample;
+	struct sqlite_line line;
 };
 
 /* The columns of each table, in the order in which the functions below take them. */

@@ -86,7 +86,7 @@ static const char *summary(struct fixture *f, const char *owner, const char *id)
 static enum err_code items(struct fixture *f, const char *owner, const char *id) {
 	expect(f);
 	assert_non_null(conversation_items(f->vessel.conversations,
-					   &(const struct conversation_place){.owner = owner, .id = id}, 0, on_items,
+					   &(const struct conversation_page){.owner = owner, .id = id}, on_items,
 					   &f->answer));
 	vessel_wait(&f->vessel, &f->answer.done);
 	return f->answer.code;

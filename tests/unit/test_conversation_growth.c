@@ -1,6 +1,7 @@
 /* Long conversations: read from their end, verified from a little before what is read, and no less tamper-evident for it. */
 #include <sqlite3.h>
 
+#include "base_test.h"
 #include "conversation_fixture.h"
 
 static int64_t sql(struct fixture *f, const char *text) {
@@ -47,7 +48,7 @@ static enum err_code load_cut(struct fixture *f, const char *id) {
 
 static enum err_code read_whole(struct fixture *f, const char *id) {
 	expect(f);
-	conversation_items(f->vessel.conversations, &(const struct conversation_place){.owner = OWNER, .id = id}, 0,
+	conversation_items(f->vessel.conversations, &(const struct conversation_page){.owner = OWNER, .id = id},
 			   on_items, &f->answer);
 	vessel_wait(&f->vessel, &f->answer.done);
 	return f->answer.code;
@@ -203,14 +204,104 @@ static void the_newest_items_come_alone(void **state) {
 	converse(f, 50, 10, id);
 	reopen(f);
 	expect(f);
-	conversation_items(f->vessel.conversations, &(const struct conversation_place){.owner = OWNER, .id = id}, 3,
-			   on_items, &f->answer);
+	conversation_items(f->vessel.conversations,
+			   &(const struct conversation_page){.owner = OWNER, .id = id, .most = 3}, on_items,
+			   &f->answer);
 	vessel_wait(&f->vessel, &f->answer.done);
 	assert_int_equal(f->answer.code, ERR_NONE);
 	assert_string_equal(buf_text(&f->answer.texts), "resp_49 xxxxxxxxxx\nresp_49 re: xxxxxxxxxx\n"
 							"resp_50 xxxxxxxxxx\nresp_50 re: xxxxxxxxxx\n");
 	assert_int_equal(read_whole(f, id), ERR_NONE);
 	assert_int_equal(f->answer.count, 100);
+}
+
+/* A line for each item: its id. */
+static void on_ids(void *arg, const struct conversation_item *items, size_t count, const struct err *err) {
+	struct answer *answer = arg;
+	note(answer, err);
+	answer->count = count;
+	for (size_t i = 0; i < count; i++) {
+		buf_printf(&answer->texts, "%s\n", items[i].item->id);
+	}
+}
+
+static const char *read_ids(struct fixture *f, const struct conversation_page *page) {
+	expect(f);
+	assert_non_null(conversation_items(f->vessel.conversations, page, on_ids, &f->answer));
+	vessel_wait(&f->vessel, &f->answer.done);
+	assert_int_equal(f->answer.code, ERR_NONE);
+	return buf_text(&f->answer.texts);
+}
+
+static size_t count_lines(const char *from, const char *to) {
+	size_t lines = 0;
+	for (; from < to; from++) {
+		lines += *from == '\n';
+	}
+	return lines;
+}
+
+/* Turns of two items: a page has those that are asked for and at most one more, and the turn that it begins with. */
+static void judge_page(const char *path, const char *got, const struct conversation_page *page) {
+	const char *begin = strstr(path, got), *end = path + strlen(path);
+	assert_non_null(begin);
+	const char *stop = begin + strlen(got), *item = page->item ? strstr(path, page->item) : NULL;
+	if (page->item && !item) {
+		assert_string_equal(got, path);
+		return;
+	}
+	const char *behind = item ? strchr(item, '\n') + 1 : path;
+	if (page->ascending) {
+		size_t has = count_lines(behind, stop);
+		assert_true(item ? begin <= item : begin == path);
+		assert_true(stop == end || (has >= page->most && has <= page->most + 2));
+		assert_true(!item || count_lines(begin, item) <= 1);
+	} else {
+		size_t has = count_lines(begin, item ? item : end);
+		assert_true(item ? stop >= behind : stop == end);
+		assert_true(begin == path || (has >= page->most && has <= page->most + 2));
+		assert_true(!item || count_lines(item, stop) <= 2);
+	}
+}
+
+/* From any item in either direction, whatever branches there are and whatever was deleted. */
+static void a_page_is_a_piece_of_the_path(void **state) {
+	struct fixture *f = *state;
+	uint64_t seed = test_seed();
+	char id[ID_SIZE], response[ID_SIZE] = "", parent[ID_SIZE];
+	struct conversation *c = start(f);
+	snprintf(id, sizeof id, "%s", conversation_id(c));
+	for (int i = 1; i <= 80; i++) {
+		memcpy(parent, response, sizeof parent);
+		if (i > 1 && test_random(&seed) % 8 == 0) {
+			snprintf(parent, sizeof parent, "resp_%d", (int)(test_random(&seed) % (uint64_t)(i - 1)) + 1);
+		}
+		snprintf(response, sizeof response, "resp_%d", i);
+		write_turn(f, c, response, parent, "x");
+	}
+	conversation_release(&c);
+	char *path = strdup(read_ids(f, &(const struct conversation_page){.owner = OWNER, .id = id}));
+	size_t count = f->answer.count;
+	for (int round = 0; round < 300; round++) {
+		char item[ID_SIZE];
+		const char *at = path;
+		for (uint64_t skip = test_random(&seed) % count; skip > 0; skip--) {
+			at = strchr(at, '\n') + 1;
+		}
+		snprintf(item, sizeof item, "%.*s", (int)strcspn(at, "\n"), at);
+		uint64_t kind = test_random(&seed) % 16;
+		const struct conversation_page page = {
+			.owner = OWNER,
+			.id = id,
+			.item = kind == 0   ? NULL
+				: kind == 1 ? "msg_of_another_conversation"
+					    : item,
+			.ascending = test_random(&seed) % 2,
+			.most = (uint32_t)(test_random(&seed) % 20) + 1,
+		};
+		judge_page(path, read_ids(f, &page), &page);
+	}
+	free(path);
 }
 
 int main(void) {
@@ -221,6 +312,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(after_a_deletion_it_is_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(waypoints_are_made_up_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_newest_items_come_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_page_is_a_piece_of_the_path, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,7 +49,7 @@ static void others_find_nothing(void **state) {
 	assert_int_equal(erase(f, "user_b", "resp_1"), ERR_NOT_FOUND);
 	expect(f);
 	conversation_items(f->vessel.conversations,
-			   &(const struct conversation_place){.owner = "user_b", .id = conversation_id(c)}, 0, on_items,
+			   &(const struct conversation_page){.owner = "user_b", .id = conversation_id(c)}, on_items,
 			   &f->answer);
 	vessel_wait(&f->vessel, &f->answer.done);
 	assert_int_equal(f->answer.code, ERR_NOT_FOUND);
@@ -110,7 +110,7 @@ static void a_deleted_turn_leaves_a_sound_conversation(void **state) {
 	assert_int_equal(erase(f, OWNER, "resp_2"), ERR_NONE);
 	assert_int_equal(load(f, OWNER, "resp_4"), ERR_NOT_FOUND);
 	expect(f);
-	conversation_items(f->vessel.conversations, &(const struct conversation_place){.owner = OWNER, .id = id}, 0,
+	conversation_items(f->vessel.conversations, &(const struct conversation_page){.owner = OWNER, .id = id},
 			   on_items, &f->answer);
 	vessel_wait(&f->vessel, &f->answer.done);
 	assert_string_equal(buf_text(&f->answer.texts), "resp_4 four\nresp_4 re: four\n");

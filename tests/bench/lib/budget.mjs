@@ -189,7 +189,13 @@ function growthTable({ growth }) {
 	if (!growth?.rows) {
 		return [];
 	}
-	return ['**Growth** of a turn\'s cost with its conversation', '', '```json', JSON.stringify(growth.rows, null, 1), '```', ''];
+	const cell = (one) => (one?.cpu_ms === undefined ? ms((one?.ms ?? 0) * 1000) : `${ms(one.ms * 1000)}, ${ms(one.cpu_ms * 1000)}`);
+	const names = Object.keys(growth.rows[0]).filter((name) => name !== 'turns');
+	return table(
+		'What a conversation costs by its length: time, and the server\'s CPU',
+		['turns', ...growth.rows.map(({ turns }) => turns.toLocaleString('en-US'))],
+		names.map((name) => [name, ...growth.rows.map((row) => cell(row[name]))]),
+	);
 }
 
 export function details(measures) {

@@ -169,6 +169,18 @@ function sealingTable({ sealing }) {
 	return table('Sealing and storing, µs per token', ['', 'all', 'loop', 'other threads', 'with beginning and end'], Object.entries(sealing).map(([name, part]) => [name === 'stored' ? '`store: true`' : '`store: false`', n(part.cpu), n(part.loop), n(part.others), n(part.whole)]));
 }
 
+function memoryTable({ memory }) {
+	if (!memory?.responses) {
+		return [];
+	}
+	const kib = (bytes) => n(bytes / 1024, 1);
+	return table(
+		'Memory of a live response with its connection, without its text',
+		['over', 'kept', 'tokens so far', 'KiB (least to most)'],
+		memory.responses.map((one) => [one.mode === 'ws' ? 'WebSocket' : 'SSE', one.unstored ? 'no' : 'yes', one.tokens.toLocaleString('en-US'), `${kib(one.without_text)} (${kib(one.least)} to ${kib(one.most)})`]),
+	);
+}
+
 function fairnessTable({ fairness }) {
 	if (!fairness?.kinds) {
 		return [];
@@ -206,6 +218,7 @@ export function details(measures) {
 		...countTable(measures),
 		...sealingTable(measures),
 		...startTable(measures),
+		...memoryTable(measures),
 		...fairnessTable(measures),
 		...growthTable(measures),
 	];

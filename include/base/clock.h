@@ -12,6 +12,9 @@ struct clock {
 /* CLOCK_MONOTONIC and CLOCK_REALTIME. Static. */
 const struct clock *clock_system(void);
 
+/* Processor time of the thread that asks: what it has done, without what others did meanwhile. A system call. */
+int64_t clock_thread_us(void);
+
 static inline int64_t clock_monotonic_us(const struct clock *clock) {
 	return clock->monotonic_us(clock);
 }

@@ -239,6 +239,9 @@ struct conversation_item {
 };
 typedef void conversation_items_fn(void *arg, const struct conversation_item *items, size_t count,
 				   const struct err *err);
+/* Processor time of the loop that the operation which calls back now has used, microseconds; 0 outside of a callback. */
+int64_t conversation_used_us(const struct conversations *module);
+
 struct conversation_page {
 	const char *owner;
 	const char *id;   /* of the conversation */

@@ -180,6 +180,10 @@ struct store_query {
 /* NULL when memory is out: `done` then never runs. */
 struct store_op *store_read(struct store *store, const struct store_query *query, store_read_fn *done, void *owner);
 
+/* Processor time that the completion which runs now has used so far, together with those in which the operations that led to
+ * it were started; microseconds. 0 outside of a completion. */
+int64_t store_completion_us(const struct store *store);
+
 /* After this the completion never runs; a result is freed by the store. Sets *op to NULL; NULL is fine. An operation is
  * over when its completion starts: from there on its pointer must not be used. */
 void store_cancel(struct store_op **op);

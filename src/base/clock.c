@@ -16,6 +16,12 @@ static int64_t system_wall_ms(const struct clock *clock) {
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int64_t clock_thread_us(void) {
+	struct timespec used;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
+}
+
 const struct clock *clock_system(void) {
 	static const struct clock clock = {system_monotonic_us, system_wall_ms};
 	return &clock;

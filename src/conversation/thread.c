@@ -38,6 +38,10 @@ void op_query(struct store_query *query, enum store_read_kind kind, const char *
 	str_copy_cut(query->id, sizeof query->id, str_of(id));
 }
 
+int64_t conversation_used_us(const struct conversations *module) {
+	return store_completion_us(module->deps.store);
+}
+
 int op_read(struct conversation_op **op, const struct store_query *query, store_read_fn *done) {
 	(*op)->store_op = store_read((*op)->module->deps.store, query, done, *op);
 	if (!(*op)->store_op) {

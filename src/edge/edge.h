@@ -84,14 +84,7 @@ static inline int64_t edge_now_us(const struct edge *edge) {
 	return clock_monotonic_us(edge->deps.clock);
 }
 
-/* The processor time of this thread: what is done on the loop, without what others took of the processor meanwhile. */
-static inline int64_t edge_used_us(void) {
-	struct timespec used;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-	return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
-}
-
-/* The same clock as it stood when the loop last woke up, in whole milliseconds: costs nothing, for what each token does. */
+/* The clock as it stood when the loop last woke up, in whole milliseconds: costs nothing, for what each token does. */
 static inline int64_t edge_turn_us(const struct edge *edge) {
 	return (int64_t)uv_now(edge->deps.loop) * 1000;
 }

@@ -280,10 +280,10 @@ static void dispatch(struct exchange *exchange) {
 		exchange_wait(exchange);
 		return;
 	}
-	int64_t before_us = edge_used_us();
+	int64_t before_us = clock_thread_us();
 	serve(exchange);
 	let_headers_go(connection);
-	connection_charge(connection, edge_used_us() - before_us);
+	connection_charge(connection, clock_thread_us() - before_us);
 }
 
 static void on_rested(struct connection *connection) {

@@ -200,14 +200,14 @@ int session_established(struct connection *connection) {
 static void complete(struct session *session, struct str text, size_t cost) {
 	struct edge *edge = session->edge;
 	struct api_error error;
-	int64_t before_us = edge_used_us();
+	int64_t before_us = clock_thread_us();
 	if (limiter_take_bytes(&session->connection->limiter.bytes, &edge->options.bytes, now_us(session), cost,
 			       &error)) {
 		message_refuse(session, "", &error);
 	} else {
 		message_handle(session, text);
 	}
-	connection_charge(session->connection, edge_used_us() - before_us);
+	connection_charge(session->connection, clock_thread_us() - before_us);
 }
 
 /* Before each message in session->held. */
@@ -333,10 +333,10 @@ int session_writable(struct connection *connection) {
 		return -1;
 	}
 	heard(session);
-	int64_t before_us = edge_used_us();
+	int64_t before_us = clock_thread_us();
 	streams_pump(session);
 	send_close(session);
-	connection_charge(connection, edge_used_us() - before_us);
+	connection_charge(connection, clock_thread_us() - before_us);
 	return connection_verdict(connection);
 }
 

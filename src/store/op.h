@@ -14,7 +14,8 @@ struct store_op {
 		store_read_fn *read;
 	};
 	void *owner;
-	struct err err; /* ERR_NONE: it went well */
+	struct err err;     /* ERR_NONE: it went well */
+	int64_t carried_us; /* what the completions that led to it have used */
 	struct store_query query;
 	struct store_snapshot *snapshot;
 	bool waiting;   /* no thread has taken it yet; under the core's mutex */

@@ -56,6 +56,9 @@ struct store {
 	/* loop thread only */
 	struct wakeup *wakeup;
 	size_t pending; /* started and not completed */
+	bool completing;
+	int64_t used_us;  /* by the completions before the one that runs */
+	int64_t began_us; /* processor time at its start */
 
 	/* under the core's mutex */
 	uv_cond_t done_waits;
@@ -262,8 +265,16 @@ static void deliver(struct store *store) {
 	while (!list_empty(&ready)) {
 		struct store_op *op = op_first(&ready);
 		list_remove(&op->node);
+		store->used_us = op->carried_us;
+		store->began_us = clock_thread_us();
+		store->completing = true;
 		op_complete(op);
+		store->completing = false;
 	}
+}
+
+int64_t store_completion_us(const struct store *store) {
+	return store->completing ? store->used_us + clock_thread_us() - store->began_us : 0;
 }
 
 static void on_wakeup(uv_async_t *async) {
@@ -286,6 +297,7 @@ static bool brings_keys(const struct store_op *op) {
 static void op_start(struct store *store, struct store_op *op, struct list *lane, uv_cond_t *cond) {
 	struct core *core = store->core;
 	op->store = store;
+	op->carried_us = store_completion_us(store);
 	pending_add(store);
 	gauge_add(core->queue, 1);
 	uv_mutex_lock(&core->mutex);

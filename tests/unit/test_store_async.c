@@ -469,6 +469,44 @@ static void a_write_without_memory_answers_all_the_same(void **state) {
 	mem_fail_after(0, false);
 }
 
+/* A read whose completion works and then reads once more. */
+struct worker {
+	struct store *store;
+	struct answer answer;
+	int64_t works_us, used_us;
+	int left;
+};
+
+static void on_work(void *owner, struct store_snapshot *snapshot, const struct err *err) {
+	struct worker *worker = owner;
+	const struct store_query query = query_of(STORE_READ_HEAD, "u", "t");
+	int64_t begun_us = clock_thread_us();
+	store_snapshot_free(&snapshot);
+	while (clock_thread_us() - begun_us < worker->works_us) {
+	}
+	if (--worker->left > 0) {
+		assert_non_null(store_read(worker->store, &query, on_work, worker));
+		return;
+	}
+	worker->used_us = store_completion_us(worker->store);
+	on_read(&worker->answer, NULL, err);
+}
+
+/* What was used by the completions that led to this one counts, and what others used does not. */
+static void a_completion_knows_what_it_has_used(void **state) {
+	struct fixture *f = *state;
+	const struct store_query query = query_of(STORE_READ_HEAD, "u", "t");
+	struct worker busy = {.store = f->store, .works_us = 20000, .left = 3};
+	struct worker modest = {.store = f->store, .left = 3};
+	assert_non_null(store_read(f->store, &query, on_work, &busy));
+	assert_non_null(store_read(f->store, &query, on_work, &modest));
+	wait_for(f, &busy.answer);
+	wait_for(f, &modest.answer);
+	assert_true(busy.used_us >= 60000);
+	assert_true(modest.used_us < 20000);
+	assert_int_equal(store_completion_us(f->store), 0);
+}
+
 static void a_read_without_memory_is_not_started(void **state) {
 	struct fixture *f = *state;
 	struct answer answer = {0};
@@ -546,6 +584,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(closing_waits_for_all_that_was_started, setup_fake, teardown_fake),
 		cmocka_unit_test_setup_teardown(an_idle_store_lets_the_loop_end, setup_fake, teardown_fake),
 		cmocka_unit_test_setup_teardown(a_write_without_memory_answers_all_the_same, setup_fake, teardown_fake),
+		cmocka_unit_test_setup_teardown(a_completion_knows_what_it_has_used, setup_fake, teardown_fake),
 		cmocka_unit_test_setup_teardown(a_read_without_memory_is_not_started, setup_fake, teardown_fake),
 		cmocka_unit_test(every_put_says_when_memory_is_out),
 		cmocka_unit_test_setup_teardown(signals_stay_with_the_loop_thread, setup_fake, teardown_fake),

@@ -24,7 +24,8 @@ static const struct answer answers[] = {
 
 struct reader {
 	struct watcher watcher;
-	char id[ID_SIZE]; /* that it asked for; "" of one that began it, or came with a key */
+	char id[ID_SIZE];    /* that it asked for; "" of one that began it, or came with a key */
+	char began[ID_SIZE]; /* what runs for it, if it asked for none */
 	uint32_t from;
 	size_t turn;  /* in which it came with a key; 0: without */
 	bool follows; /* it heard of it as a follower of the conversation */
@@ -107,6 +108,7 @@ static void begin_one(struct worker *w, size_t turn) {
 		return;
 	}
 	w->latest = w->reader_count - 1;
+	snprintf(reader->began, sizeof reader->began, "%s", response_id(seen->cursor.response));
 	/* With a key it may be an earlier one: then its first event says which. */
 	tell(w, reader->turn ? "" : response_id(seen->cursor.response), 0);
 }
@@ -147,6 +149,17 @@ static void stop_one(struct worker *w) {
 	}
 }
 
+/* Whoever left one that the model does not end would wait for the timeout of silence. */
+static void stop_one_that_runs(struct worker *w) {
+	size_t from = below(w, w->reader_count);
+	for (size_t i = 0; i < w->reader_count; i++) {
+		const char *id = w->readers[(from + i) % w->reader_count].began;
+		if (id[0] && engine_cancel(w->engine, OWNER, str_of(id)) == 0) {
+			return;
+		}
+	}
+}
+
 static void on_began(struct follower *follower, struct response *response) {
 	struct worker *w = container_of(follower, struct worker, follower);
 	struct reader *reader = new_reader(w);
@@ -172,6 +185,9 @@ static void move(struct worker *w, size_t times) {
 		stop_one(w);
 		engine_each_live_id(w->engine, w->scene->conversation, count_one, &live);
 		assert(live <= LOOPS * AT_ONCE);
+	}
+	if (times > 3 && below(w, 4) == 0) {
+		stop_one_that_runs(w);
 	}
 	uv_run(&w->world.loop, below(w, 2) ? UV_RUN_NOWAIT : UV_RUN_ONCE);
 	tell_known(w);

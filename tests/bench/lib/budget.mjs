@@ -176,8 +176,8 @@ function memoryTable({ memory }) {
 	const kib = (bytes) => n(bytes / 1024, 1);
 	return table(
 		'Memory of a live response with its connection, without its text',
-		['over', 'kept', 'tokens so far', 'KiB (least to most)'],
-		memory.responses.map((one) => [one.mode === 'ws' ? 'WebSocket' : 'SSE', one.unstored ? 'no' : 'yes', one.tokens.toLocaleString('en-US'), `${kib(one.without_text)} (${kib(one.least)} to ${kib(one.most)})`]),
+		['over', 'kept', 'tokens so far', 'KiB'],
+		memory.responses.map((one) => [one.mode === 'ws' ? 'WebSocket' : 'SSE', one.unstored ? 'no' : 'yes', one.tokens.toLocaleString('en-US'), kib(one.without_text)]),
 	);
 }
 

@@ -1,5 +1,4 @@
 // What an idle WebSocket and a live response weigh in user space.
-import { median } from '../lib/figures.mjs';
 import { peerNames, startPeers } from '../lib/peers.mjs';
 import { memoryOf, socketSlabs } from '../lib/proc.mjs';
 import { load, pause } from '../lib/programs.mjs';
@@ -99,29 +98,21 @@ async function weighResponse(settings, { mode, unstored, tokens, streams, rest, 
 	}
 }
 
-/** Over each transport, stored and not, at the first token and later: medians of rounds. */
-async function weighResponses(settings, { rounds, grown, rest, warm }, say) {
+/** Over each transport, stored and not, at the first token and later. Once: it varies by a few hundredths. */
+async function weighResponses(settings, { grown, rest, warm }, say) {
 	const rows = ['ws', 'sse'].flatMap((mode) => [false, true].flatMap((unstored) => grown.map(({ tokens, streams }) => ({ mode, unstored, tokens, streams }))));
-	const found = rows.map(() => []);
-	for (let round = 0; round < rounds; round++) {
-		for (const [at, row] of rows.entries()) {
-			const { bytes, text } = await weighResponse(settings, { ...row, rest, warm });
-			found[at].push(bytes - text);
-			row.text = text;
-		}
+	for (const row of rows) {
+		const { bytes, text } = await weighResponse(settings, { ...row, rest, warm });
+		Object.assign(row, { text, without_text: bytes - text });
+		say(`${row.mode}, store: ${!row.unstored}, ${row.tokens} tokens: ${row.without_text.toFixed(0)} bytes with its connection, without its text of ${text.toFixed(0)}`);
 	}
-	return rows.map((row, at) => {
-		const weighed = { ...row, without_text: median(found[at]), least: Math.min(...found[at]), most: Math.max(...found[at]) };
-		const { mode, unstored, tokens, text, without_text: own, least, most } = weighed;
-		say(`${mode}, store: ${!unstored}, ${tokens} tokens: ${own.toFixed(0)} bytes (${least.toFixed(0)} to ${most.toFixed(0)}) with its connection, without its text of ${text.toFixed(0)}`);
-		return weighed;
-	});
+	return rows;
 }
 
 export async function memory(options, say) {
 	const plan = options.smoke
-		? { counts: [100], live: 50, rest: 100, warm: 1, rounds: 1, grown: [{ tokens: 20, streams: 20 }] }
-		: { counts: [1000, 10000], live: 1000, rest: 700, warm: 3, rounds: options.rounds, grown: [{ tokens: 1, streams: 1000 }, { tokens: 1000, streams: 200 }] };
+		? { counts: [100], live: 50, rest: 100, warm: 1, grown: [{ tokens: 20, streams: 20 }] }
+		: { counts: [1000, 10000], live: 1000, rest: 700, warm: 3, grown: [{ tokens: 1, streams: 1000 }, { tokens: 1000, streams: 200 }] };
 	const results = { relays: {}, missing: {} };
 	const measure = async (name, begin) => {
 		const result = (results.relays[name] = await weighRelay(begin, plan));

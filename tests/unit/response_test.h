@@ -2,7 +2,6 @@
 #ifndef SLUICE_TESTS_RESPONSE_TEST_H
 #define SLUICE_TESTS_RESPONSE_TEST_H
 
-
 #include <sqlite3.h>
 
 #include "upstream_test.h"

@@ -162,8 +162,7 @@ static struct idempotency *leave_claim(struct crowd *crowd, const char *text, co
 	snprintf(request.idempotency_key, sizeof request.idempotency_key, "%s", key);
 	assert_int_equal(item_message(&item, ROLE_USER, ITEM_COMPLETED, "msg_in", str_of(text)), 0);
 	assert_int_equal(item_list_add(&request.input, &item), 0);
-	assert_int_equal(
-		conversation_claim_make(crowd->stage.vessel.conversations, OWNER, &request, &gone.claim), 0);
+	assert_int_equal(conversation_claim_make(crowd->stage.vessel.conversations, OWNER, &request, &gone.claim), 0);
 	assert_int_equal(claims_take(directory_claims(crowd->stage.directory), &gone, &taken, &first), CLAIM_FREE);
 	request_free(&request);
 	return taken;

@@ -11,9 +11,9 @@
 static atomic_uint unsure;       /* so many transactions fail, */
 static atomic_uint unsure_after; /* after so many that go well; */
 static atomic_uint unsure_code = ERR_OUTCOME_UNKNOWN;
-static atomic_bool unsure_writes = true; /* whether they are written all the same */
-static atomic_uint unsure_delay_us;      /* how long it takes to fail */
-static atomic_bool unsure_spares_checkpoints;    /* beginnings and ends fail alone */
+static atomic_bool unsure_writes = true;      /* whether they are written all the same */
+static atomic_uint unsure_delay_us;           /* how long it takes to fail */
+static atomic_bool unsure_spares_checkpoints; /* beginnings and ends fail alone */
 static atomic_uint unsure_told;
 
 static inline void unsure_reset(void) {

@@ -128,8 +128,8 @@ static void every_end_reaches_every_loop(void **state) {
 	}
 }
 
-static void a_refusal_reaches_every_loop(void **state) {
-	(void)state;
+/* False: the store was faster than the letter that asks, and there was nothing left to be asked about. */
+static bool refusal_reaches_other_loop(void) {
 	CROWD({.bytes = STREAM HELLO});
 	struct watcher home = {0}, away = {0}, unknown = {.id = "resp_unknown"};
 	begin(&crowd, 0, &home, &unknown, true);
@@ -138,10 +138,22 @@ static void a_refusal_reaches_every_loop(void **state) {
 	wait_for(&crowd.stage, &away);
 	assert_true(home.refused && away.refused);
 	assert_int_equal(home.error.code, API_PARENT_NOT_FOUND);
-	assert_int_equal(away.error.code, home.error.code);
-	assert_string_equal(away.error.message, home.error.message);
-	assert_string_equal(away.error.param, home.error.param);
+	bool reached = away.error.code != API_RESPONSE_NOT_FOUND;
+	if (reached) {
+		assert_int_equal(away.error.code, home.error.code);
+		assert_string_equal(away.error.message, home.error.message);
+		assert_string_equal(away.error.param, home.error.param);
+	}
 	crowd_close(&crowd);
+	return reached;
+}
+
+static void a_refusal_reaches_every_loop(void **state) {
+	(void)state;
+	int tries = 1;
+	while (!refusal_reaches_other_loop()) {
+		assert_true(tries++ < 1000);
+	}
 }
 
 static const char *const pieces[] = {

@@ -40,9 +40,10 @@ static void finish(struct dial *dial, struct sock *sock, enum transfer_result re
 	done(owner, sock, result, reason);
 }
 
-/* No address is left. That memory was out says nothing of the server. */
+/* No address is left. That memory or descriptors were out says nothing of the server. */
 static void give_up(struct dial *dial) {
-	bool starved = dial->failure == UV_ENOMEM || dial->failure == UV_ENOBUFS;
+	bool starved = dial->failure == UV_ENOMEM || dial->failure == UV_ENOBUFS || dial->failure == UV_EMFILE ||
+		       dial->failure == UV_ENFILE;
 	finish(dial, NULL, starved ? TRANSFER_MEMORY : TRANSFER_UNCONNECTED, uv_strerror(dial->failure));
 }
 

@@ -1,5 +1,9 @@
 #include "idle.h"
 
+#include <errno.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+
 #include "base/mem.h"
 
 #define KEPT 32
@@ -83,6 +87,20 @@ void idle_put(struct idle *idle, struct sock *sock) {
 	deadline_set(idle->deadlines, &entry->deadline, idle->queue, deadlines_now_ms(idle->deadlines) + KEPT_MS);
 }
 
+/* Bytes, or its end, that the loop has yet to tell of. Either way it is no place for a request: the bytes would be taken for
+ * the answer. */
+static bool is_spoilt(const struct sock *sock) {
+	char byte;
+	return recv(sock->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EINTR);
+}
+
 struct sock *idle_take(struct idle *idle) {
-	return list_empty(&idle->entries) ? NULL : entry_free(container_of(idle->entries.prev, struct entry, link));
+	while (!list_empty(&idle->entries)) {
+		struct sock *sock = entry_free(container_of(idle->entries.prev, struct entry, link));
+		if (!is_spoilt(sock)) {
+			return sock;
+		}
+		sock_free(&sock);
+	}
+	return NULL;
 }

@@ -15,7 +15,7 @@ void idle_free(struct idle **idle); /* closes all */
 
 /* Takes it over, from within its callback too. */
 void idle_put(struct idle *idle, struct sock *sock);
-/* The one that was put last; NULL: there is none. It waits for UV_READABLE. */
+/* The one that was put last and on which nothing has come since; NULL: there is none. It waits for UV_READABLE. */
 struct sock *idle_take(struct idle *idle);
 
 #endif

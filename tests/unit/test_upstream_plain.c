@@ -1,6 +1,7 @@
 /* The client for http://: connections, and servers that misbehave below the level of Chat Completions. */
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/list.h"
@@ -118,6 +119,31 @@ static void test_no_address(void **state) {
 		assert_int_equal(world.requests, 0);
 		world_close(&world);
 	}
+}
+
+/* That this process has no descriptor left says nothing of the server: it is not passed over for it. */
+static void test_no_descriptor(void **state) {
+	(void)state;
+	WORLD({.bytes = STREAM HELLO});
+	struct rlimit all, none;
+	connect_to(&world, "127.0.0.1");
+	world_wait(&world, &world.ended, 1);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = (struct rlimit){.rlim_cur = 3, .rlim_max = all.rlim_max};
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+		world.finished = 0;
+		world_start(&world);
+		while (world.finished == 0) {
+			uv_run(&world.loop, UV_RUN_NOWAIT);
+		}
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+		assert_outcome(&world, UPSTREAM_MEMORY, "");
+	}
+	world.finished = 0;
+	world_run(&world);
+	assert_outcome(&world, UPSTREAM_OK, "Hello");
+	world_close(&world);
 }
 
 /* A listener whose queue is full: who connects hears nothing. */
@@ -366,6 +392,24 @@ static void test_stray_bytes(void **state) {
 	world_close(&world);
 }
 
+/* The same in the moment in which the next request wants the connection: the loop has not told of it yet. */
+static void test_stray_bytes_unseen(void **state) {
+	(void)state;
+	static const struct answer stray = {.bytes = KEPT, .then = THEN_HOLD};
+	WORLD({.bytes = KEPT, .then = THEN_HOLD});
+	run_first(&world);
+	world_say(&world, &stray);
+	run_again(&world);
+	assert_outcome(&world, UPSTREAM_OK, "aa");
+	assert_int_equal(world.accepted, 3);
+	peer_close(world.last_peer);
+	run_again(&world);
+	assert_outcome(&world, UPSTREAM_OK, "aaa");
+	assert_int_equal(world.accepted, 4);
+	assert_metric(&world, "sluice_upstream_requests_total{upstream=\"default\"} 3\n");
+	world_close(&world);
+}
+
 static void test_more_than_the_answer(void **state) {
 	(void)state;
 	WORLD({.bytes = KEPT KEPT, .then = THEN_HOLD});
@@ -537,6 +581,7 @@ int main(void) {
 		cmocka_unit_test(test_next_address),
 		cmocka_unit_test(test_names_are_kept),
 		cmocka_unit_test(test_no_address),
+		cmocka_unit_test(test_no_descriptor),
 		cmocka_unit_test(test_silent_address),
 		cmocka_unit_test(test_connect_timeout),
 		cmocka_unit_test(test_ipv6),
@@ -547,6 +592,7 @@ int main(void) {
 		cmocka_unit_test(test_broken_twice),
 		cmocka_unit_test(test_kept_connection_is_closed),
 		cmocka_unit_test(test_stray_bytes),
+		cmocka_unit_test(test_stray_bytes_unseen),
 		cmocka_unit_test(test_more_than_the_answer),
 		cmocka_unit_test(test_large_request),
 		cmocka_unit_test(test_answer_before_the_request_is_sent),

@@ -225,6 +225,12 @@ void connection_resume(struct connection *connection) {
 	}
 }
 
+void connection_tire(struct connection *connection) {
+	if (!connection->deaf && !list_linked(&connection->tired)) {
+		list_append(&connection->edge->tired, &connection->tired);
+	}
+}
+
 static void charge(struct connection *connection, int64_t held_us, int64_t begun_us) {
 	struct edge *edge = connection->edge;
 	int64_t now = edge_now_us(edge);
@@ -241,8 +247,8 @@ static void charge(struct connection *connection, int64_t held_us, int64_t begun
 	wheel_set(&edge->rests, &connection->rest, now + rest_us);
 	connection->resting = true;
 	/* The next request of HTTP waits for the end of the rest by itself (http.c). */
-	if (connection->session && !connection->deaf && !list_linked(&connection->tired)) {
-		list_append(&edge->tired, &connection->tired);
+	if (connection->session) {
+		connection_tire(connection);
 	}
 }
 

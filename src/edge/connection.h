@@ -92,6 +92,8 @@ void connection_rest_over(struct connection *connection);
  * because reading was stopped in the middle of it, it does not look at again when reading goes on. Whoever is called back
  * during a rest keeps what comes. */
 void connection_stop_tired(struct edge *edge);
+/* Counts it among those: it rests and something came all the same. */
+void connection_tire(struct connection *connection);
 /* From the ticker: what the wheel of rests fires. */
 void connection_rested(void *owner, struct wheel_timer *timer);
 /* Has the kernel end the connection when what was sent is not acknowledged for so long: a peer that is gone without a word.

@@ -38,8 +38,7 @@ static int charge(struct session *session, const char *tag) {
 	return 0;
 }
 
-/* Refuses what is no message at all; it costs as much as one that is. */
-static void refuse_garbage(struct session *session, const char *tag, const struct api_error *error) {
+void message_refuse_garbage(struct session *session, const char *tag, const struct api_error *error) {
 	if (charge(session, tag) == 0) {
 		message_refuse(session, tag, error);
 	}
@@ -116,7 +115,7 @@ static void on_cancel(struct session *session, const struct message *message) {
 	}
 	struct str id;
 	if (read_name(message->json, "response_id", "no response runs in this lane", &id, &error)) {
-		refuse_garbage(session, message->tag, &error);
+		message_refuse_garbage(session, message->tag, &error);
 	} else if (cancel_response(session, id) && charge(session, message->tag) == 0) {
 		cancel_explain(session, message->tag, id);
 	}
@@ -234,7 +233,7 @@ static int read_tag(struct message *message, struct api_error *error) {
 static void handle(struct session *session, const struct message_type *type, const struct message *message) {
 	struct api_error error;
 	if (check_fields(type, message->json, &error)) {
-		refuse_garbage(session, message->tag, &error);
+		message_refuse_garbage(session, message->tag, &error);
 		return;
 	}
 	type->handle(session, message);
@@ -260,7 +259,7 @@ static void dispatch(struct session *session, struct message *message) {
 		}
 		api_error_set(&error, API_UNKNOWN_EVENT, "type", NULL);
 	}
-	refuse_garbage(session, message->tag, &error);
+	message_refuse_garbage(session, message->tag, &error);
 }
 
 void message_handle(struct session *session, struct str text) {
@@ -269,7 +268,7 @@ void message_handle(struct session *session, struct str text) {
 	if (!json) {
 		struct api_error error;
 		api_error_set(&error, err.code == ERR_MEMORY ? API_OVERLOADED : API_INVALID_JSON, NULL, "%s", err.text);
-		refuse_garbage(session, "", &error);
+		message_refuse_garbage(session, "", &error);
 		return;
 	}
 	struct message message = {.json = json};

@@ -197,13 +197,17 @@ int session_established(struct connection *connection) {
 	return 0;
 }
 
-static void complete(struct session *session, struct str text, size_t cost) {
+/* A message is there; `refused` for that, unless API_OK. */
+static void complete(struct session *session, enum api_error_code refused, struct str text, size_t cost) {
 	struct edge *edge = session->edge;
 	struct api_error error;
 	int64_t before_us = clock_thread_us();
 	if (limiter_take_bytes(&session->connection->limiter.bytes, &edge->options.bytes, now_us(session), cost,
 			       &error)) {
 		message_refuse(session, "", &error);
+	} else if (refused != API_OK) {
+		api_error_set(&error, refused, NULL, NULL);
+		message_refuse_garbage(session, "", &error);
 	} else {
 		message_handle(session, text);
 	}
@@ -214,11 +218,14 @@ static void complete(struct session *session, struct str text, size_t cost) {
 struct held {
 	size_t length;
 	size_t cost;
+	enum api_error_code refused;
 };
 
-/* For after the rest. No more comes than what was read at once: then reading stops. */
+/* For after the rest. No more comes than what was read at once: then reading stops. A rest that began with a request over HTTP,
+ * before this was a WebSocket, has not stopped it yet. */
 static void hold(struct session *session, size_t cost) {
-	struct held head = {.length = session->message.length, .cost = cost};
+	struct held head = {.length = session->message.length, .cost = cost, .refused = session->refused};
+	connection_tire(session->connection);
 	buf_append_str(&session->held, (struct str){(const char *)&head, sizeof head});
 	buf_append_str(&session->held, buf_str(&session->message));
 	if (session->held.failed) {
@@ -236,7 +243,7 @@ static void on_rested(struct connection *connection) {
 		struct held head;
 		memcpy(&head, held.data + at, sizeof head);
 		at += sizeof head;
-		complete(session, (struct str){held.data + at, head.length}, head.cost);
+		complete(session, head.refused, (struct str){held.data + at, head.length}, head.cost);
 		at += head.length;
 	}
 	if (at < held.length && !session->closing) {
@@ -248,15 +255,15 @@ static void on_rested(struct connection *connection) {
 	buf_free(&held);
 }
 
-static void refuse_message(struct session *session, enum api_error_code code) {
-	struct api_error error;
-	session->discarding = true;
-	api_error_set(&error, code, NULL, NULL);
-	message_refuse(session, "", &error);
+/* It is told at the end of the message, in its turn behind those before it. */
+static void refuse(struct session *session, enum api_error_code code) {
+	session->refused = code;
+	buf_free(&session->message);
 }
 
 static void take(struct session *session, struct str bytes) {
 	struct lws *wsi = session->connection->wsi;
+	struct api_error error;
 	bool begins = !session->in_frame;
 	session->fragments += begins;
 	bool first = begins && session->fragments == 1;
@@ -266,16 +273,17 @@ static void take(struct session *session, struct str bytes) {
 	session->in_frame = left > 0;
 	size_t most = session->edge->options.max_message;
 	if (session->received > most || left > most - session->received) {
-		refuse_message(session, API_MESSAGE_TOO_LARGE);
+		api_error_set(&error, API_MESSAGE_TOO_LARGE, NULL, NULL);
+		message_refuse(session, "", &error);
 		outlet_close(session, CLOSE_TOO_LARGE, "the message is too large");
-	} else if (session->discarding) {
+	} else if (session->refused != API_OK) {
 		return;
 	} else if (first && lws_frame_is_binary(wsi)) {
-		refuse_message(session, API_BINARY_FRAME);
+		refuse(session, API_BINARY_FRAME);
 	} else {
 		buf_append_str(&session->message, bytes);
 		if (session->message.failed) {
-			refuse_message(session, API_OVERLOADED);
+			refuse(session, API_OVERLOADED);
 		}
 	}
 }
@@ -283,7 +291,7 @@ static void take(struct session *session, struct str bytes) {
 static void reset_message(struct session *session) {
 	session->fragments = 0;
 	session->received = 0;
-	session->discarding = false;
+	session->refused = API_OK;
 	if (session->message.capacity > KEPT_MESSAGE_BYTES) {
 		buf_free(&session->message);
 	} else {
@@ -306,12 +314,14 @@ int session_receive(struct connection *connection, struct str bytes) {
 	bool last = lws_is_final_fragment(connection->wsi) && lws_remaining_packet_payload(connection->wsi) == 0;
 	take(session, bytes);
 	if (last) {
-		size_t cost = session->message.length + (size_t)session->fragments * FRAGMENT_COST;
+		size_t cost = session->received + (size_t)session->fragments * FRAGMENT_COST;
 		counter_add(session->edge->metrics.messages_in, 1);
-		if (!session->discarding && connection->resting) {
+		if (session->closing) {
+			/* It was too large: what it got is the last answer. */
+		} else if (connection->resting) {
 			hold(session, cost);
-		} else if (!session->discarding) {
-			complete(session, buf_str(&session->message), cost);
+		} else {
+			complete(session, session->refused, buf_str(&session->message), cost);
 		}
 		reset_message(session);
 	}

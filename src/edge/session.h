@@ -24,7 +24,7 @@ struct session {
 	uint64_t received;  /* its bytes, kept or dropped */
 	struct buf held;    /* messages that came before the connection was not read any more: see connection_charge */
 	bool in_frame;      /* more of the frame under way is to come */
-	bool discarding;    /* the rest of the message is dropped: it was refused */
+	enum api_error_code refused; /* the message is, for this, and what comes of it is dropped */
 
 	struct list streams;       /* struct stream: what is written as it comes */
 	struct list lanes;         /* struct lane, the one that was used last at the end */

@@ -1,7 +1,8 @@
 // One connection that keeps the loop busy is not read for a while; nothing of it is lost, and others are served.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { dial } from '../lib/raw.js';
+import { dial, frame, upgrade } from '../lib/raw.js';
+import { startServer } from '../lib/server.js';
 import { eventually, setup } from '../lib/setup.js';
 import { test } from '../lib/test.js';
 
@@ -36,6 +37,44 @@ test('a connection that holds the loop rests; what it sent is answered in order 
 	assert.ok((await rests()) > before, 'it rested');
 	assert.equal((await other.turn('and me')).text, 'You said: and me');
 	await Promise.all([busy.close(), other.close()]);
+});
+
+test('what is refused is answered in order too', async () => {
+	const [busy, other] = [await stage.chat(), await stage.chat()];
+	const before = await rests();
+	const ping = (stream_id) => ({ type: 'sluice:ping', stream_id });
+	sendTogether(busy, [costly('one'), ping('before'), Buffer.from('binary'), ping('behind')]);
+	await busy.wait((event) => event.stream_id === 'behind', { from: 0 });
+	const answers = busy.events.filter((event) => event.type === 'sluice:pong' || event.type === 'error');
+	assert.deepEqual(answers.map((event) => event.stream_id ?? event.error.code), ['before', 'binary_not_supported', 'behind']);
+	assert.ok((await rests()) > before, 'it rested');
+	await Promise.all([busy.close(), other.close()]);
+});
+
+test('who rests from a request over HTTP and becomes a WebSocket is not read either, were it alone', async (t) => {
+	const server = await startServer({ upstream: stage.upstream });
+	t.after(() => server.remove());
+	const key = await server.createKey('ada');
+	const other = await dial(server);
+	const line = await dial(server);
+	const body = JSON.stringify({ model: 'nobody knows this model', input: Array(1900).fill({ role: 'user', content: 'a'.repeat(400) }) });
+	const head = `POST /v1/responses HTTP/1.1\r\nHost: ${server.address}\r\nAuthorization: Bearer ${key}\r\n`;
+	line.write(`${head}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+	await line.read(/^HTTP\/1.1 4\d\d[^]*\}/);
+	other.socket.end();
+	await other.closed();
+	line.text = '';
+	line.write(upgrade(server, key));
+	await line.read(/^HTTP\/1.1 101 [^]*\r\n\r\n/);
+	line.write(frame('{"type":"sluice:ping"}'));
+	const flood = frame(Buffer.alloc(50_000, 'x'));
+	for (let n = 0; n < 1000; n++) {
+		line.write(flood);
+	}
+	await line.read(/sluice:pong/);
+	assert.ok(line.socket.writableLength > 500 * flood.length, `${line.socket.writableLength} bytes wait`);
+	line.drop();
+	await server.stop();
 });
 
 test('turns that wait while the connection rests are started afterwards, in order', async () => {

@@ -83,6 +83,19 @@ test('garbage counts as well: a flood of it is limited', async (t) => {
 	await server.stop();
 });
 
+test('binary messages count as well, and who does not stop is closed', async (t) => {
+	const { server, chat } = await own(t, { requests_per_minute: 60, burst: 5 });
+	const client = await chat();
+	for (let n = 0; n < 1000 && !client.over; n++) {
+		client.send(Buffer.from('x'));
+	}
+	assert.equal((await within(20_000, client.closed, 'the close')).code, 1008);
+	const codes = client.events.map(({ error }) => error.code);
+	assert.ok(codes.filter((code) => code === 'binary_not_supported').length < 100, `${codes.length} answers`);
+	assert.ok(codes.includes('rate_limit_exceeded'));
+	await server.stop();
+});
+
 test('whoever does not stop is closed with 1008; others are not', async (t) => {
 	const { server, chat } = await own(t, { requests_per_minute: 60, burst: 3, abuse_refusals: 10 });
 	const [pest, other] = [await chat(), await chat()];

@@ -6,6 +6,9 @@
  * - LWS_WRITE_HTTP writes bytes as they are in every role, on a WebSocket too: one write carries several frames.
  * - A PONG without payload is swallowed: pings carry one.
  * - An upgraded-away or completed request leaves its header table detached; lws_hdr_* then finds nothing.
+ * - lws_http_headers_detach may come while a request is answered. The next request gets a table of its own. Should anything be
+ * read before, libwebsockets makes one and takes the request under way for one whose headers are not there yet, to which
+ * nothing can be written any more: that connection has to be closed (http_body_complete).
  * - While a request without a body is answered, nothing is read, and input that waits would spin the loop: see
  *   connection_pause. While one with a body is answered, a close by the client is noticed.
  * - Timers of libwebsockets are only looked at after socket events: see connection_kill.

@@ -132,3 +132,21 @@ test('who sends on and on behind a refusal is not read for nothing', async () =>
 	assert.ok(read < sent / 2, `${read} bytes read`);
 	await Promise.all(others.map((other) => other.close()));
 });
+
+test('a request that waits for the end of a rest keeps its headers until then', async () => {
+	const other = await stage.chat();
+	const before = await rests();
+	const line = await dial(stage.server);
+	const etag = (await stage.server.fetch('/')).headers.get('etag');
+	const body = JSON.stringify({ model: 'nobody knows this model', input: costly('').input });
+	const head = (what) => `${what} HTTP/1.1\r\nHost: ${stage.server.address}\r\nAuthorization: Bearer ${stage.key}\r\n`;
+	for (let count = 0; count < 3; count++) {
+		line.write(`${head('POST /v1/responses')}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+		await line.read(new RegExp(`(HTTP/1.1 4\\d\\d[^]*){${count + 1}}`));
+	}
+	line.write(`${head('GET /')}If-None-Match: ${etag}\r\n\r\n`);
+	await line.read(/HTTP\/1.1 304/);
+	assert.ok((await rests()) > before, 'it rested');
+	line.drop();
+	await other.close();
+});

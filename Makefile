@@ -42,8 +42,8 @@ ARCHIVES := $(foreach l,$(ORDER),$(call archive,$(l)))
 PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluicectl $(BUILD)/sluice-demo-model
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 
-# What fills a store for benchmarks.
-FILL     := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/fill.c))
+# Programs of the bench that are made of the server's own code.
+OWN_CODE := $(BUILD)/bench/fill $(BUILD)/bench/seal
 
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -119,12 +119,12 @@ torture: all
 	$(Q)BUILD=$(abspath $(BUILD)) tests/torture.js
 
 #: make bench     every row of the budget, beside a bare relay and today's peers; writes docs/performance.md (BENCH: options)
-bench: all $(FILL)
+bench: all $(OWN_CODE)
 	$(Q)tools/install-dependencies bench
 	$(Q)BUILD=$(abspath $(BUILD)) tests/bench/run.mjs $(BENCH)
 
 #: make bench-smoke  a minute of it, which shows only that it runs
-bench-smoke: all $(FILL)
+bench-smoke: all $(OWN_CODE)
 	$(Q)tools/install-dependencies test
 	$(Q)BUILD=$(abspath $(BUILD)) tests/bench/run.mjs --smoke
 
@@ -207,11 +207,15 @@ $(foreach t,$(FUZZ_TARGETS),$(eval $(call fuzz_rule,$(t))))
 fuzz-programs: $(FUZZ_TARGETS:%=$(BUILD)/%)
 	@:
 
-# --- what fills a store for benchmarks: the server's own code up to the conversation layer -----------------------------
-$(BUILD)/bench/fill: tests/bench/fill.c $(call below,conversation)
-	$(say) LINK $@
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ tests/bench/fill.c $(call below,conversation) $(LIBS)
+# --- what fills a store for benchmarks, and what seals: the server's own code up to a layer -----------------------------
+define own_code_rule
+$(BUILD)/bench/$(1): tests/bench/$(1).c $(call below,$(2))
+	$$(say) LINK $$@
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALL_CPPFLAGS) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -MMD -MP -o $$@ tests/bench/$(1).c $(call below,$(2)) $$(LIBS)
+endef
+$(eval $(call own_code_rule,fill,conversation))
+$(eval $(call own_code_rule,seal,seal))
 
 # --- install ------------------------------------------------------------------------------------------------------
 #: make install   DESTDIR and PREFIX are honoured

@@ -93,9 +93,10 @@ void item_list_free(struct item_list *list) {
 	*list = (struct item_list){0};
 }
 
+/* From 1 on: most questions and answers are one item, and thousands of them are alive at once. */
 int item_list_add(struct item_list *list, struct item *item) {
 	if (list->count == list->capacity) {
-		size_t capacity = list->capacity > 0 ? list->capacity * 2 : 4;
+		size_t capacity = list->capacity > 0 ? list->capacity * 2 : 1;
 		if (capacity > SIZE_MAX / sizeof *list->items) {
 			return -1;
 		}

@@ -5,6 +5,8 @@ const PEERS = ['bun', 'node', 'fastapi'];
 
 const n = (value, digits = 2) => (Number.isFinite(value) ? value.toFixed(digits) : '?');
 const ms = (us) => `${n(us / 1000)} ms`;
+const WEIGHED = { ws: 'WebSocket', sse: 'SSE' };
+const kib = (bytes) => `${n(bytes / 1024, 1)} KiB`;
 const yes = (fits) => (fits ? 'yes' : '**no**');
 const unmeasured = (what, bound) => [what, bound, 'not measured', '', ''];
 
@@ -61,9 +63,10 @@ const idleRow = ({ relays }) => [
 	peersOf(relays, (peer) => `${n(last(peer.idle).private / 1024, 1)} KiB`),
 ];
 
-const liveRow = ({ relays }) => [
-	`${n(relays.ws.live.begun.private / 1024, 1)} KiB`,
-	yes(relays.ws.live.begun.private <= 16 * 1024),
+/** Of those that have streamed for long, what most weigh, connection and all. */
+const liveRow = ({ relays, responses = [] }) => [
+	[`${n(relays.ws.live.begun.private / 1024, 1)} KiB at its first token`, ...responses.filter(({ unstored, tokens }) => !unstored && tokens > 1).map(({ mode, tokens, without_text: own }) => `${kib(own)} with its connection (${WEIGHED[mode]}) after ${tokens.toLocaleString('en')}`)].join(', '),
+	yes(Math.max(relays.ws.live.begun.private, ...responses.map(({ without_text: own }) => own)) <= 16 * 1024),
 	peersOf(relays, (peer) => `${n(peer.live.begun.private / 1024, 1)} KiB`),
 ];
 
@@ -163,10 +166,26 @@ function startTable({ starts }) {
 }
 
 function sealingTable({ sealing }) {
-	if (!sealing?.stored) {
+	if (!sealing?.records) {
 		return [];
 	}
-	return table('Sealing and storing, µs per token', ['', 'all', 'loop', 'other threads', 'with beginning and end'], Object.entries(sealing).map(([name, part]) => [name === 'stored' ? '`store: true`' : '`store: false`', n(part.cpu), n(part.loop), n(part.others), n(part.whole)]));
+	const records = sealing.records.map((one) => [`${one.bytes.toLocaleString('en')} B`, String(one.sealed_bytes), `${n(one.seal_us, 1)} µs, ${n(one.seal_mib_s, 0)} MiB/s`, `${n(one.chain_us, 1)} µs`, `${n(one.open_us, 1)} µs, ${n(one.open_mib_s, 0)} MiB/s`]);
+	const costs = [
+		['a token, 200 streams × 50/s', sealing.token],
+		['a turn of five tokens, 64 connections', sealing.turn],
+	].map(([what, { stored, unstored, ratio, share }]) => [what, `${n(stored.cpu, 1)} µs`, `${n(stored.loop, 1)} µs`, `${n(stored.others, 1)} µs, ${n(share * 100, 0)} %`, `${n(unstored.cpu, 1)} µs`, `× ${n(ratio.median)} (${n(ratio.least)} to ${n(ratio.most)})`]);
+	return [
+		...table('A sealed record', ['text', 'bytes sealed', 'sealed', 'put on the chain', 'opened'], records),
+		...table('Storing: CPU of the server', ['', '`store: true`', 'its loop', 'its store threads', '`store: false`', 'ratio (least to most)'], costs),
+	];
+}
+
+function memoryTable({ memory }) {
+	if (!memory?.responses) {
+		return [];
+	}
+	const rows = memory.responses.map(({ mode, unstored, tokens, text, without_text: own, least, most }) => [WEIGHED[mode], unstored ? '`store: false`' : '`store: true`', tokens.toLocaleString('en'), kib(own), `${n(least / 1024, 1)} to ${kib(most)}`, kib(text)]);
+	return table('A live response with its connection, user space', ['over', 'stored', 'tokens so far', 'without its text', 'least to most', 'text'], rows);
 }
 
 function memoryTable({ memory }) {

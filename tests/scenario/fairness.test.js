@@ -40,19 +40,22 @@ test('a connection that holds the loop rests; what it sent is answered in order 
 });
 
 test('what is refused is answered in order too', async () => {
-	const [busy, other] = [await stage.chat(), await stage.chat()];
+	// Who has a loop for himself does not rest.
+	const others = [await stage.chat(), await stage.chat(), await stage.chat(), await stage.chat()];
+	const busy = await stage.chat();
 	const before = await rests();
 	const ping = (stream_id) => ({ type: 'sluice:ping', stream_id });
-	sendTogether(busy, [costly('one'), ping('before'), Buffer.from('binary'), ping('behind')]);
+	const long = { ...costly('one'), input: Array(1900).fill({ role: 'user', content: 'a' }) };
+	sendTogether(busy, [long, ping('before'), Buffer.from('binary'), ping('behind')]);
 	await busy.wait((event) => event.stream_id === 'behind', { from: 0 });
 	const answers = busy.events.filter((event) => event.type === 'sluice:pong' || event.type === 'error');
 	assert.deepEqual(answers.map((event) => event.stream_id ?? event.error.code), ['before', 'binary_not_supported', 'behind']);
 	assert.ok((await rests()) > before, 'it rested');
-	await Promise.all([busy.close(), other.close()]);
+	await Promise.all([busy, ...others].map((chat) => chat.close()));
 });
 
 test('who rests from a request over HTTP and becomes a WebSocket is not read either, were it alone', async (t) => {
-	const server = await startServer({ upstream: stage.upstream });
+	const server = await startServer({ upstream: stage.upstream, env: { SLUICE_SERVER_LOOPS: '1' } });
 	t.after(() => server.remove());
 	const key = await server.createKey('ada');
 	const other = await dial(server);

@@ -465,8 +465,8 @@ static void test_every_failing_allocation_is_an_error(void **state) {
 		assert_int_equal(error.code, API_OVERLOADED);
 		failures++;
 	}
-	/* Two for each message, two for their list, one each for the rest. */
-	assert_int_equal(failures, 14);
+	/* Two for each message, four for their list, one each for the rest. */
+	assert_int_equal(failures, 16);
 	json_free(&json);
 }
 

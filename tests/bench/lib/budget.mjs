@@ -184,20 +184,8 @@ function memoryTable({ memory }) {
 	if (!memory?.responses) {
 		return [];
 	}
-	const rows = memory.responses.map(({ mode, unstored, tokens, text, without_text: own, least, most }) => [WEIGHED[mode], unstored ? '`store: false`' : '`store: true`', tokens.toLocaleString('en'), kib(own), `${n(least / 1024, 1)} to ${kib(most)}`, kib(text)]);
-	return table('A live response with its connection, user space', ['over', 'stored', 'tokens so far', 'without its text', 'least to most', 'text'], rows);
-}
-
-function memoryTable({ memory }) {
-	if (!memory?.responses) {
-		return [];
-	}
-	const kib = (bytes) => n(bytes / 1024, 1);
-	return table(
-		'Memory of a live response with its connection, without its text',
-		['over', 'kept', 'tokens so far', 'KiB'],
-		memory.responses.map((one) => [one.mode === 'ws' ? 'WebSocket' : 'SSE', one.unstored ? 'no' : 'yes', one.tokens.toLocaleString('en-US'), kib(one.without_text)]),
-	);
+	const rows = memory.responses.map(({ mode, unstored, tokens, text, without_text: own }) => [WEIGHED[mode], unstored ? '`store: false`' : '`store: true`', tokens.toLocaleString('en'), kib(own), kib(text)]);
+	return table('A live response with its connection, user space', ['over', 'stored', 'tokens so far', 'without its text', 'text'], rows);
 }
 
 function fairnessTable({ fairness }) {
